@@ -1,0 +1,31 @@
+# Each target first makes .venv from the pins in envs/ where it is missing or they changed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint bench report
+.DELETE_ON_ERROR:
+
+run: .venv/made
+	$(BIN)/snakemake --cores all
+
+test: .venv/made
+	$(BIN)/pytest
+
+lint: .venv/made
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: .venv/made
+	$(BIN)/python benchmarks/pairwise.py
+	$(BIN)/python benchmarks/study.py
+
+report: .venv/made
+	$(BIN)/snakemake --cores all --report results/report.html
+
+.venv/made: envs/requirements.txt envs/development.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; give it as `make PYTHON=...`")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/development.txt
+	touch $@

@@ -1,0 +1,63 @@
+"""Which image models make different mistakes, why, and what is gained by combining them.
+
+    dataset -> images -> models -> outputs -> calibration -> pairs -> figures, tables
+
+A study is one configuration file; its results go to results/<study>/. `config.yaml` is the default
+study, `--configfile studies/<name>.yaml` another. The rules of each stage are in workflow/rules/.
+"""
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from workflow.lib.configuration import ConfigurationError, load
+from workflow.lib.datasets import source_files
+from workflow.lib.fingerprint import fingerprint
+
+min_version("9.0")
+
+# A study given on the command line stands alone: Snakemake would merge the default one into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    STUDIES = load(config, workflow.configfiles)
+except ConfigurationError as error:
+    raise WorkflowError(str(error)) from None
+
+PUBLISHED = [name for name, study in STUDIES.items() if study.get("published")]
+MEASURED = [name for name in STUDIES if name not in PUBLISHED]
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    model="[a-z0-9]+(-[a-z0-9]+)*",
+    split="[a-z0-9]+(-[a-z0-9]+)*",
+
+
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/outputs.smk"
+include: "workflow/rules/calibration.smk"
+include: "workflow/rules/pairs.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    """Every figure and table of the study, and of the published ones alongside it."""
+    default_target: True
+    input:
+        expand(
+            "results/{study}/figures/figure{number}.{kind}",
+            study=STUDIES,
+            number=[1, 2, 8],
+            kind=["pdf", "svg", "png", "tsv"],
+        ),
+        expand(
+            "results/{study}/tables/table{number}.{kind}",
+            study=STUDIES,
+            number=[1, 2, 3, 4],
+            kind=["tsv", "md", "tex"],
+        ),

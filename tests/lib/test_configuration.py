@@ -1,0 +1,584 @@
+"""Mistakes are all found and named; a complete study says no more than its results depend on."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow.lib import configuration
+from workflow.lib.configuration import ConfigurationError, check, complete, geometry, load, read
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+study: small
+dataset: {kind: fashion-mnist, path: images, seed: 0, splits: {train: 80, other: rest, calibration: 20}}
+band: [0.5, 0.9]
+pairs: [[base, seed-1]]
+recipe:
+  architecture: test_resnet
+  options: {drop_rate: 0.1}
+  objective: supervised
+  data: [train]
+  labels: classes
+  seed: 0
+  epochs: 5
+  batch_size: 10
+  optimizer: adamw
+  learning_rate: 1e-3
+  weight_decay: 0.02
+  label_smoothing: 0.0
+  shift: 2
+  flip: true
+  input: {size: 28, crop: 1.0, interpolation: bilinear, mean: [0.3], std: [0.4]}
+pretraining:
+  simclr: {objective: simclr, temperature: 0.2, projection: 64, crop_scale: [0.2, 1], jitter: 0.4}
+  clip: {objective: clip, data: [other], projection: 64, templates: ["a {}", "one {}"]}
+  shades: {labels: shades, data: [other], input: {size: 32, crop: 0.875}}
+models:
+  base: {name: The base, category: base}
+  seed-1: {category: reinit, seed: 1}
+  tuned: {category: fwork, from: shades, epochs: 3}
+  linear: {category: fwork, from: simclr, head: lbfgs}
+  zero: {category: dataset, from: clip, head: zero-shot}
+  mapped: {category: dataset, from: shades, head: class-mapping}
+  distilled: {category: fwork, objective: distillation, teacher: strong}
+  strong: {category: dataset, set: high, data: [train, other]}
+  brought: {category: dataset, checkpoint: weights/brought.pt, train_data: Photographs}
+"""  # noqa: E501
+PUBLISHED = {
+    "study": "print",
+    "published": {
+        "table": "models.csv",
+        "base": {"name": "ResNet-50", "accuracy": 0.76},
+        "examples": 50000,
+    },
+    "band": [0.74, 0.78],
+}
+ABSENT = object()
+
+
+def edited(config, changes):
+    """Copy a configuration with values at dotted key paths changed, added or taken out."""
+    config = deepcopy(config)
+    for path, value in changes.items():
+        *above, last = path.split(".")
+        part = config
+        for key in above:
+            part = part[key]
+        if value is ABSENT:
+            del part[last]
+        else:
+            part[last] = value
+    return config
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY)
+    return read(path)
+
+
+def test_small_study_is_valid(study):
+    assert check(study, "small.yaml") == []
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "studies/paper.yaml"])
+def test_studies_of_the_repository_are_valid(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert "paper" in load(read(file), [file])
+
+
+MISTAKES = [
+    # the schema's
+    ({"recipe.epoch": 5}, 'recipe.epoch: unknown key; did you mean "epochs"?'),
+    ({"modles": {}}, 'modles: unknown key; did you mean "models"?'),
+    ({"models.base.sead": 5}, 'models.base.sead: unknown key; did you mean "seed"?'),
+    ({"pretraining.clip.name": "CLIP"}, "pretraining.clip.name: unknown key"),
+    ({"recipe.input.sise": 5}, 'recipe.input.sise: unknown key; did you mean "size"?'),
+    ({"recipe.epochs": ABSENT}, "recipe.epochs: the key is missing"),
+    ({"recipe.input.std": ABSENT}, "recipe.input.std: the key is missing"),
+    ({"models": ABSENT}, "models: the key is missing"),
+    ({"models.base.category": ABSENT}, "models.base.category: the key is missing"),
+    ({"dataset.splits": ABSENT}, "dataset.splits: the key is missing"),
+    ({"dataset.splits.calibration": ABSENT}, "dataset.splits.calibration: the key is missing"),
+    ({"recipe.epochs": "five"}, 'recipe.epochs: must be a whole number, not "five"'),
+    ({"recipe.epochs": 5.0}, "recipe.epochs: must be a whole number, not 5.0"),
+    ({"recipe.epochs": True}, "recipe.epochs: must be a whole number, not true"),
+    ({"recipe.epochs": 0}, "recipe.epochs: must be at least 1, not 0"),
+    ({"recipe.options": None}, "recipe.options: must be a mapping, not nothing"),
+    ({"models.base": 3}, "models.base: must be a mapping, not 3"),
+    ({"recipe.learning_rate": 0}, "recipe.learning_rate: must be above 0, not 0"),
+    (
+        {"recipe.learning_rate": float("inf")},
+        "recipe.learning_rate: must be a number, not Infinity",
+    ),
+    ({"recipe.label_smoothing": 1}, "recipe.label_smoothing: must be below 1, not 1"),
+    ({"recipe.input.crop": 1.5}, "recipe.input.crop: must be at most 1, not 1.5"),
+    ({"recipe.data": []}, "recipe.data: must have at least 1 item, not 0"),
+    ({"recipe.data": ["train", "train"]}, 'recipe.data: gives an item twice: ["train", "train"]'),
+    ({"band": [0.5]}, "band: must have exactly 2 items, not 1"),
+    ({"pairs": [["base"]]}, "pairs[0]: must have exactly 2 items, not 1"),
+    (
+        {"models.seed-1.category": "reinitt"},
+        "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, "
+        'not "reinitt"; did you mean "reinit"?',
+    ),
+    (
+        {"models.linear.head": "lbgfs"},
+        "models.linear.head: must be one of trained, fine-tuned, distilled, lbfgs, zero-shot, "
+        'class-mapping, not "lbgfs"; did you mean "lbfgs"?',
+    ),
+    (
+        {"study": "My study"},
+        'study: "My study" is not a slug (small letters, digits and single hyphens, such as '
+        '"resnet-50")',
+    ),
+    (
+        {"models.ResNet": {"category": "arch"}},
+        'models.ResNet: "ResNet" is not a slug (small letters, digits and single hyphens, such as '
+        '"resnet-50")',
+    ),
+    (
+        {"pretraining.big_one": {}},
+        'pretraining.big_one: "big_one" is not a slug (small letters, digits and single hyphens, '
+        'such as "resnet-50")',
+    ),
+    (
+        {"dataset.splits.A": 1},
+        'dataset.splits.A: "A" is not a slug (small letters, digits and single hyphens, such as '
+        '"resnet-50")',
+    ),
+    (
+        {"dataset.splits.other": 0},
+        'dataset.splits.other: 0 is not a positive whole number or "rest"',
+    ),
+    (
+        {"models.zero.templates": ["a {}", "a photo"]},
+        'models.zero.templates[1]: "a photo" is not a template with exactly one {}',
+    ),
+    (
+        {"models.brought.checkpoint": "weights.zip"},
+        'models.brought.checkpoint: "weights.zip" is not a file of weights '
+        "(.safetensors, .pth, .pt or .bin)",
+    ),
+    # between keys
+    ({"band": [0.9, 0.5]}, "band: must go from the lower to the higher accuracy, not [0.9, 0.5]"),
+    (
+        {"dataset.splits.test": 10},
+        "dataset.splits.test: the name is that of the dataset's own test images",
+    ),
+    ({"dataset.splits.train": "rest"}, 'dataset.splits: only one split can be "rest"'),
+    (
+        {"models.base.category": "arch"},
+        "models: exactly one model must be of the category base, not none",
+    ),
+    (
+        {"models.seed-1.category": "base"},
+        "models: exactly one model must be of the category base, not base and seed-1",
+    ),
+    ({"models.base.set": "high"}, "models.base.set: the base must be in the set main"),
+    (
+        {"models.simclr": {"category": "fwork"}},
+        "pretraining.simclr: a model has the same key; each network needs its own",
+    ),
+    (
+        {"pairs": [["base", "sead-1"]]},
+        'pairs[0]: there is no model "sead-1"; did you mean "seed-1"?',
+    ),
+    ({"pairs": [["base", "base"]]}, 'pairs[0]: pairs the model "base" with itself'),
+    (
+        {"models.linear.from": "simcrl"},
+        'models.linear.from: there is no "simcrl" under pretraining; did you mean "simclr"?',
+    ),
+    (
+        {"models.linear.from": ABSENT},
+        "models.linear.from: the key is missing; the head lbfgs needs it",
+    ),
+    (
+        {"models.distilled.teacher": "strang"},
+        'models.distilled.teacher: there is no "strang" under models; did you mean "strong"?',
+    ),
+    (
+        {"models.distilled.teacher": ABSENT},
+        "models.distilled.teacher: the key is missing; the head distilled needs it",
+    ),
+    (
+        {"models.distilled.teacher": "distilled"},
+        "models.distilled.teacher: a model cannot teach itself: distilled learns from distilled",
+    ),
+    (
+        {"models.strong": {"category": "fwork", "head": "distilled", "teacher": "distilled"}},
+        "models.distilled.teacher: a model cannot teach itself: "
+        "distilled learns from strong learns from distilled",
+    ),
+    (
+        {"models.zero.from": "simclr", "models.zero.templates": ["{}"]},
+        "models.zero.from: the head zero-shot needs a clip, and simclr is simclr",
+    ),
+    (
+        {"models.mapped.from": "clip"},
+        "models.mapped.from: the head class-mapping needs supervised pretraining on shades, "
+        "and clip is none",
+    ),
+    (
+        {"pretraining.clip.templates": ABSENT},
+        "pretraining.clip.templates: the key is missing; the objective clip needs it",
+    ),
+    (
+        {"pretraining.simclr.temperature": ABSENT},
+        "pretraining.simclr.temperature: the key is missing; the objective simclr needs it",
+    ),
+    (
+        {"pretraining.clip.objective": "distillation", "models.zero.head": "lbfgs"},
+        "pretraining.clip.objective: distillation is for models, not pretraining",
+    ),
+    ({"models.linear.epochs": 3}, "models.linear.epochs: has no effect with the head lbfgs"),
+    ({"models.base.teacher": "strong"}, "models.base.teacher: has no effect with the head trained"),
+    (
+        {"models.base.templates": ["{}"]},
+        "models.base.templates: has no effect with the head trained",
+    ),
+    (
+        {"models.tuned.architecture": "test_vit"},
+        "models.tuned.architecture: has no effect with the head fine-tuned",
+    ),
+    ({"models.brought.seed": 1}, "models.brought.seed: has no effect with a checkpoint"),
+    (
+        {"pretraining.simclr.labels": "shades"},
+        "pretraining.simclr.labels: has no effect with the objective simclr",
+    ),
+    (
+        {"models.seed-1.objective": "simclr"},
+        "models.seed-1.objective: simclr gives no classifier; move it to pretraining, "
+        "and name it with `from`",
+    ),
+    (
+        {"models.distilled.head": "trained", "models.distilled.teacher": ABSENT},
+        "models.distilled.objective: must be supervised with the head trained, not distillation",
+    ),
+    (
+        {"models.strong.data": ["train", "othr"]},
+        'models.strong.data: there is no split "othr"; did you mean "other"?',
+    ),
+    ({"recipe.data": ["trian"]}, 'recipe.data: there is no split "trian"; did you mean "train"?'),
+    (
+        {"recipe.data": ["calibration"]},
+        "recipe.data: the split calibration must not be learnt from",
+    ),
+    (
+        {"models.linear.data": ["test"]},
+        "models.linear.data: the split test must not be learnt from",
+    ),
+    (
+        {"recipe.input.mean": [0.3, 0.3]},
+        "recipe.input: mean and std must have one value each, or three each, not 2 and 1",
+    ),
+    (
+        {"pretraining.shades.input": {"mean": [0.3, 0.3]}},
+        "pretraining.shades.input: mean and std must have one value each, or three each, "
+        "not 2 and 1",
+    ),
+    (
+        {"models.base.labels": "shades"},
+        "models.base.labels: a model must learn classes; shades are for pretraining",
+    ),
+    (
+        {"recipe.labels": "shades"},
+        "recipe.labels: a model must learn classes; shades are for pretraining",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "mistake"), MISTAKES, ids=[text for _, text in MISTAKES])
+def test_each_mistake_is_named_and_nothing_else(study, changes, mistake):
+    assert check(edited(study, changes), "small.yaml") == [f"small.yaml: {mistake}"]
+
+
+def test_mistakes_are_reported_together(study):
+    changes = {
+        "recipe.epoch": 5,
+        "band": [0.9, 0.5],
+        "models.linear.from": "simcrl",
+        "dataset": 3,
+        "models.base.seed": -1,
+    }
+    places = [line.split(": ")[1] for line in check(edited(study, changes), "small.yaml")]
+    assert sorted(places) == sorted(
+        ["recipe.epoch", "band", "models.linear.from", "dataset", "models.base.seed"]
+    )
+
+
+@pytest.mark.parametrize("section", ["dataset", "band", "pairs", "recipe", "pretraining", "models"])
+@pytest.mark.parametrize("value", [None, 3, "text", [], [3], {}, {"a": None}])
+def test_any_nonsense_is_a_mistake_and_no_crash(study, section, value):
+    valid = (section, value) in [("pairs", []), ("recipe", study["recipe"])]
+    assert bool(check(edited(study, {section: value}), "f")) is not valid
+
+
+def test_splits_of_a_folder_may_be_folders(study):
+    study["dataset"] = {"kind": "folder", "path": "images", "seed": 0}
+    assert check(study, "small.yaml") == []
+    assert complete(study)["dataset"]["splits"] == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"published.exmples": 1}, 'published.exmples: unknown key; did you mean "examples"?'),
+        ({"recipe": {}}, "recipe: unknown key"),
+        ({"published.base.accuracy": 76}, "published.base.accuracy: must be at most 1, not 76"),
+        ({"band": [1, 0]}, "band: must go from the lower to the higher accuracy, not [1, 0]"),
+    ],
+)
+def test_mistakes_of_published_studies(changes, mistake):
+    assert check(PUBLISHED, "print.yaml") == []
+    assert check(edited(PUBLISHED, changes), "print.yaml") == [f"print.yaml: {mistake}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("a: 1\nb: 2\na: 3", ["line 3: a: the key is given twice, first in line 1"]),
+        (
+            "models:\n  x: {seed: 1, seed: 2}\n  x: {}\n",
+            [
+                "line 2: models.x.seed: the key is given twice, first in line 2",
+                "line 3: models.x: the key is given twice, first in line 2",
+            ],
+        ),
+        ("no: 1", ['line 1: no: YAML does not read this key as text; write "no"']),
+        ("a: 1\nb: [1\nc: 2", ["line 3: not valid YAML: expected ',' or ']', but got ':'"]),
+        ("a: *b", ["line 1: not valid YAML: found undefined alias 'b'"]),
+        ("- 1", ["must hold keys and values"]),
+        ("", ["must hold keys and values"]),
+    ],
+)
+def test_reading_refuses_what_yaml_would_drop(tmp_path, text, mistakes):
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as error:
+        read(path)
+    assert str(error.value).splitlines() == [f"{path}: {mistake}" for mistake in mistakes]
+
+
+def test_reading_takes_numbers_for_numbers_and_allows_merged_keys(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text("a: &a {x: 1e-3, y: [2E5, 1.0e-3], z: e-3}\nb: {<<: *a, x: 1}")
+    merged = read(path)
+    assert merged["a"] == {"x": 0.001, "y": [2e5, 0.001], "z": "e-3"}
+    assert merged["b"] == merged["a"] | {"x": 1}
+
+
+def test_loading_reports_the_mistakes_of_all_files(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("print.yaml").write_text(yaml.safe_dump(edited(PUBLISHED, {"band": [1, 0]})))
+    Path("small.yaml").write_text(STUDY + "study: small\n")
+    study["alongside"] = ["print.yaml", "nowhere.yaml", "other.yaml"]
+    study["recipe"]["epoch"] = 3
+    Path("other.yaml").write_text("study: other")
+    with pytest.raises(ConfigurationError) as error:
+        load(study, [tmp_path / "small.yaml"])
+    lines = STUDY.count("\n")
+    assert str(error.value).splitlines() == [
+        f"small.yaml: line {lines + 1}: study: the key is given twice, first in line 2",
+        "nowhere.yaml: cannot be read: No such file or directory",
+        "other.yaml: not a published study, so it cannot stand alongside another",
+        'small.yaml: recipe.epoch: unknown key; did you mean "epochs"?',
+        "print.yaml: band: must go from the lower to the higher accuracy, not [1, 0]",
+    ]
+
+
+def test_two_studies_need_two_names(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(STUDY)
+    Path("print.yaml").write_text(yaml.safe_dump(PUBLISHED | {"study": "small"}))
+    study["alongside"] = ["print.yaml"]
+    with pytest.raises(ConfigurationError, match=r'the name "small" is also that of small\.yaml'):
+        load(study, ["small.yaml"])
+
+
+def test_loading_takes_what_the_command_line_changed(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(STUDY)
+    Path("print.yaml").write_text(yaml.safe_dump(PUBLISHED))
+    study["alongside"], study["recipe"]["learning_rate"] = ["print.yaml"], "5e-4"
+    studies = load(study, ["small.yaml"])
+    assert list(studies) == ["small", "print"]
+    assert studies["small"]["networks"]["base"]["recipe"]["learning_rate"] == 0.0005
+    assert not studies["small"]["published"]
+    assert studies["print"]["published"]["corrections"] == []
+
+
+def test_complete_recipes(study):
+    networks = complete(study)["networks"]
+    image = study["recipe"]["input"]
+    larger = image | {"size": 32, "crop": 0.875}
+    assert networks["seed-1"]["recipe"] == study["recipe"] | {"head": "trained", "seed": 1}
+    assert networks["tuned"]["recipe"] == study["recipe"] | {
+        "head": "fine-tuned",
+        "epochs": 3,
+        "input": larger,
+    }
+    assert networks["linear"]["recipe"] == {
+        "head": "lbfgs",
+        "input": image,
+        "data": ["train"],
+        "seed": 0,
+        "regularisation": [0.0001, 0.001, 0.01, 0.1, 1.0],
+    }
+    assert networks["zero"]["recipe"] == {
+        "head": "zero-shot",
+        "input": image,
+        "templates": ["a {}", "one {}"],
+    }
+    assert networks["mapped"]["recipe"] == {
+        "head": "class-mapping",
+        "input": larger,
+        "labels": "shades",
+    }
+    assert networks["brought"]["recipe"] == {
+        "head": "checkpoint",
+        "architecture": "test_resnet",
+        "options": {"drop_rate": 0.1},
+        "input": image,
+        "checkpoint": "weights/brought.pt",
+    }
+    distilled = networks["distilled"]["recipe"]
+    assert (distilled["head"], distilled["objective"]) == ("distilled", "distillation")
+    assert distilled["temperature"] == 4.0
+    assert "labels" not in distilled
+    clip = networks["clip"]["recipe"]
+    assert (clip["head"], clip["objective"], clip["text_width"]) == ("pretraining", "clip", 64)
+    assert "shift" not in networks["simclr"]["recipe"]
+
+
+def test_parents_geometries_and_display(study):
+    study = complete(study)
+    parents = {key: network["parent"] for key, network in study["networks"].items()}
+    assert {key: parent for key, parent in parents.items() if parent} == {
+        "tuned": "shades",
+        "linear": "simclr",
+        "zero": "clip",
+        "mapped": "shades",
+        "distilled": "strong",
+    }
+    assert study["geometries"] == {
+        "28-100-bilinear-1": _geometry(28, 1.0),
+        "32-87p5-bilinear-1": _geometry(32, 0.875),
+    }
+    assert study["networks"]["mapped"]["geometry"] == "32-87p5-bilinear-1"
+    shown = {key: tuple(model.values()) for key, model in study["models"].items()}
+    assert shown == {
+        "base": ("The base", "base", "main", "supervised", "train", "trained"),
+        "seed-1": ("seed-1", "reinit", "main", "supervised", "train", "trained"),
+        "tuned": ("tuned", "fwork", "main", "supervised", "train", "fine-tuned"),
+        "linear": ("linear", "fwork", "main", "contrastive", "train", "lbfgs"),
+        "zero": ("zero", "dataset", "main", "contrastive", "other", "zero-shot"),
+        "mapped": ("mapped", "dataset", "main", "supervised", "other", "class-mapping"),
+        "distilled": ("distilled", "fwork", "main", "distillation", "train", "distilled"),
+        "strong": ("strong", "dataset", "high", "supervised", "train + other", "trained"),
+        "brought": ("brought", "dataset", "main", "supervised", "Photographs", "trained"),
+    }
+
+
+def _geometry(size, crop):
+    return {"size": size, "crop": crop, "interpolation": "bilinear", "channels": 1}
+
+
+def test_geometries_of_near_crops_differ():
+    image = {"size": 224, "interpolation": "bicubic", "mean": [0, 0, 0]}
+    assert geometry(image | {"crop": 0.875}) == "224-87p5-bicubic-3"
+    assert geometry(image | {"crop": 0.88}) == "224-88-bicubic-3"
+
+
+def changed(study, changes):
+    """Networks whose recipes a change of the configuration changes."""
+    before, after = complete(study)["networks"], complete(edited(study, changes))["networks"]
+    return {key for key in before if before[key]["recipe"] != after[key]["recipe"]}
+
+
+LEARNERS = {"base", "seed-1", "tuned", "distilled", "strong", "simclr", "clip", "shades"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"models.base.name": "Another"}, set()),
+        ({"models.seed-1.category": "hparam", "models.seed-1.set": "low"}, set()),
+        ({"models.brought.train_data": "Drawings", "title": "T", "band": [0, 1]}, set()),
+        ({"dataset.splits.train": 60, "pairs": []}, set()),
+        ({"models.base.epochs": 6}, {"base"}),
+        ({"recipe.epochs": 6}, LEARNERS - {"tuned"}),
+        ({"recipe.weight_decay": 0.1}, LEARNERS),
+        ({"recipe.label_smoothing": 0.1}, {"base", "seed-1", "tuned", "strong", "shades"}),
+        ({"recipe.shift": 0}, LEARNERS - {"simclr"}),
+        ({"recipe.seed": 9}, LEARNERS - {"seed-1"} | {"linear"}),
+        ({"recipe.architecture": "test_vit"}, LEARNERS | {"brought"}),
+        ({"pretraining.shades.epochs": 9}, {"shades"}),
+        ({"pretraining.clip.templates": ["{}"]}, {"clip", "zero"}),
+    ],
+)
+def test_a_change_changes_the_recipes_that_depend_on_it(study, changes, expected):
+    assert check(edited(study, changes), "f") == []
+    assert changed(study, changes) == expected
+
+
+def test_complete_study_is_plain_shares_nothing_and_is_deterministic(study):
+    def containers(value):
+        if isinstance(value, dict | list):
+            yield value
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from containers(item)
+
+    before = deepcopy(study)
+    once = complete(study)
+    assert study == before
+    found = [id(value) for value in [*containers(once), *containers(study)]]
+    assert len(found) == len(set(found))
+    assert json.dumps(complete(study)) == json.dumps(once)
+    assert json.loads(json.dumps(once)) == once
+
+
+def schema(name):
+    path = ROOT / "workflow" / "schemas" / f"{name}.schema.yaml"
+    return yaml.safe_load(path.read_text())
+
+
+def parts(value, path=""):
+    if isinstance(value, dict):
+        yield path, value
+        for key, item in value.items():
+            yield from parts(item, f"{path}/{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from parts(item, path)
+
+
+@pytest.mark.parametrize("name", ["study", "published"])
+def test_every_key_is_described_and_no_other_is_let_in(name):
+    whole = schema(name)
+    assert whole["$schema"]
+    configuration.Draft202012Validator.check_schema(whole)
+    for path, part in parts(whole):
+        conditional = "/if" in path or "/then" in path
+        if path.endswith("/properties") and not conditional:
+            missing = [key for key, value in part.items() if not value.get("description")]
+            assert not missing, f"{path}: {missing}"
+        used_by_reference = path in ("/$defs/recipe", "/$defs/network")
+        if isinstance(part.get("properties"), dict) and not conditional and not used_by_reference:
+            closed = {part.get("additionalProperties"), part.get("unevaluatedProperties")}
+            assert False in closed, path
+
+
+def test_tables_of_the_code_know_the_schema_and_the_schema_quotes_its_defaults():
+    whole = schema("study")
+    keys = configuration._properties(whole["$defs"]["model"], whole)
+    read = {key for reads in configuration.READS.values() for key in reads}
+    assert read | set(configuration.SHOWN) == set(keys)
+    assert set(whole["properties"]["recipe"]["required"]) == set(configuration.RECIPE)
+    for defaults in configuration.DEFAULTS.values():
+        for key, value in defaults.items():
+            assert f"default {value}" in " ".join(keys[key]["description"].split())

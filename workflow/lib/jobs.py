@@ -1,0 +1,119 @@
+"""What every script shares: its log, its progress lines, its errors, its way of writing files."""
+
+import contextlib
+import inspect
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("uncorrelated")
+
+
+class InputError(Exception):
+    """Something the user gave is wrong; the message names it and says what to do."""
+
+
+def run_script(function: Callable[..., None], snakemake: Any) -> None:
+    """Call a rule's function with the rule's files and parameters, its output going to the log.
+
+    Parameters
+    ----------
+    function
+        Takes every named input, output and parameter of the rule as a keyword argument, and
+        `threads` and `code` (the rule's fingerprint) if its signature has them.
+    snakemake
+        The object that Snakemake puts into a script.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 after an `InputError`, whose message is the log's last line.
+    """
+    with open(snakemake.log[0], "w", buffering=1) as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.captureWarnings(True)
+    arguments = dict(snakemake.params.items())
+    arguments["threads"] = snakemake.threads
+    for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
+        arguments.pop(name, None)
+    for name, files in (*snakemake.input.items(), *snakemake.output.items()):
+        arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
+    try:
+        function(**arguments)
+    except InputError as error:
+        log.error("Error: %s", error)
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it there if the block succeeds, else delete it.
+
+    So a file is there whole or not at all, whatever stops its writer.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; give them the permissions of any other file.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Progress:
+    """Log lines that say how far a job is, how fast it goes, and how long it will take.
+
+    Parameters
+    ----------
+    total : int
+        Units of work in the whole job.
+    unit : str
+        What is counted, in the plural.
+    done : int
+        Units that an earlier, interrupted run has done already.
+    every : float
+        Seconds between lines; the last one is always written.
+    """
+
+    def __init__(self, total: int, unit: str, *, done: int = 0, every: float = 30.0):
+        self.total, self.unit, self.done, self.every = total, unit, done, every
+        self.start = self.last = time.monotonic()
+        self.before = done
+
+    @property
+    def rate(self) -> float:
+        """Units a second in this run."""
+        return (self.done - self.before) / max(time.monotonic() - self.start, 1e-9)
+
+    def advance(self, units: int, note: str = "", *, now: bool = False) -> None:
+        """Count `units` more as done and log a line if one is due, or `now`."""
+        self.done += units
+        moment = time.monotonic()
+        if now or self.done >= self.total or moment - self.last >= self.every:
+            self.last = moment
+            left = (self.total - self.done) / max(self.rate, 1e-9)
+            log.info(
+                "%s%d of %d %s, %.0f a second, %d:%02d left",
+                f"{note}, " if note else "",
+                self.done,
+                self.total,
+                self.unit,
+                self.rate,
+                *divmod(round(left), 60),
+            )

@@ -1,0 +1,249 @@
+"""Networks: built by timm, stored as safetensors with their recipe, used as classifiers.
+
+A checkpoint's tensors carry timm's own names, so that timm loads them too; what else belongs to a
+network (a projector, a text tower, a head on embeddings) is stored under names that begin with
+`extra.`.
+"""
+
+import workflow.lib.compat  # noqa: F401  (before timm)
+
+# isort: split
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workflow.lib.jobs import InputError, replacing
+
+EXTRA = "extra."
+
+
+def device() -> torch.device:
+    """Give the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def create(recipe: Mapping, classes: int) -> nn.Module:
+    """Build a timm network with fresh weights.
+
+    Parameters
+    ----------
+    recipe : mapping
+        `architecture`, `options` and `input` as in the configuration.
+    classes : int
+        Outputs of the last layer; 0 for none.
+
+    Raises
+    ------
+    InputError
+        If timm knows no such architecture or option.
+    """
+    try:
+        return timm.create_model(
+            recipe["architecture"],
+            num_classes=classes,
+            in_chans=len(recipe["input"]["mean"]),
+            **recipe["options"],
+        )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"timm cannot make the architecture '{recipe['architecture']}' "
+            f"with the options {recipe['options']}: {error}"
+        ) from error
+
+
+def save(path: str | os.PathLike, recipe: Mapping, network: nn.Module, **extra: nn.Module) -> None:
+    """Write a network's tensors, those of its further parts, and its recipe as safetensors."""
+    tensors = dict(network.state_dict())
+    for name, module in extra.items():
+        tensors |= {f"{EXTRA}{name}.{key}": t for key, t in module.state_dict().items()}
+    tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, {"recipe": json.dumps(recipe)})
+
+
+def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor]]:
+    """Read a checkpoint without unpickling anything.
+
+    Returns
+    -------
+    recipe : dict or None
+        None for a checkpoint from elsewhere.
+    tensors : dict of str to Tensor
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or holds more than tensors.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            with safetensors.safe_open(path, "pt") as file:
+                recipe = (file.metadata() or {}).get("recipe")
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return recipe and json.loads(recipe), tensors
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no checkpoint {path}") from error
+    except Exception as error:
+        raise InputError(
+            f"cannot read the checkpoint {path}: {error}\n"
+            f"It must hold tensors and nothing else; save it again as .safetensors"
+        ) from error
+    tensors = tensors.get("state_dict", tensors)
+    if not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise InputError(f"the checkpoint {path} holds more than tensors; save its state_dict alone")
+    return None, tensors
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike) -> None:
+    """Fill a module with exactly the tensors that it has.
+
+    Raises
+    ------
+    InputError
+        If a tensor is missing, left over, or of another shape.
+    """
+    try:
+        module.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        problems = "\n".join(str(error).splitlines()[1:9])
+        raise InputError(
+            f"the checkpoint {path} does not fit {type(module).__name__}:\n{problems}\n"
+            f"Give the architecture and options that it was trained with"
+        ) from error
+
+
+def part(tensors: Mapping[str, Tensor], name: str = "") -> dict[str, Tensor]:
+    """Tensors of the timm network, or of one of a checkpoint's further parts."""
+    if not name:
+        return {key: tensor for key, tensor in tensors.items() if not key.startswith(EXTRA)}
+    prefix = f"{EXTRA}{name}."
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }
+
+
+def pretrained(path: str | os.PathLike, classes: int, recipe: Mapping | None = None) -> nn.Module:
+    """Build a timm network on the trunk of a checkpoint of ours, with a fresh last layer.
+
+    Parameters
+    ----------
+    path
+        Checkpoint; its own last layer is left out.
+    classes : int
+        Outputs of the fresh last layer.
+    recipe : mapping, optional
+        `architecture`, `options` and `input` to build; the checkpoint's own if not given.
+    """
+    own, tensors = load_tensors(path)
+    recipe = recipe or own
+    tensors = part(tensors)
+    network = create(recipe, classes)
+    last = tuple(f"{name}." for name, module in network.named_modules()
+                 if name and module is network.get_classifier())  # fmt: skip
+    fresh = {key: value for key, value in network.state_dict().items() if key.startswith(last)}
+    trunk = {key: value for key, value in tensors.items() if not key.startswith(last)}
+    load_into(network, trunk | fresh, path)
+    return network
+
+
+def class_of_label(labels: str, classes: int) -> Tensor:
+    """Class that each output of a head over a label space belongs to: int64, shape (outputs,)."""
+    return torch.arange(classes).repeat_interleave(3 if labels == "shades" else 1)
+
+
+class Classifier(nn.Module):
+    """A network that gives features and logits of the study's classes.
+
+    Parameters
+    ----------
+    network : nn.Module
+        timm network.
+    embedding_head : nn.Linear, optional
+        Head on the network's normalised outputs (zero-shot); the network's own last layer is the
+        head if not given.
+    groups : Tensor of int64, shape (outputs,), optional
+        For a head over other labels, the class that each belongs to. A class's probability is the
+        sum of its labels', so its logit is the log of the sum of their exponentials.
+    """
+
+    def __init__(self, network, embedding_head=None, groups=None):
+        super().__init__()
+        self.network, self.embedding_head, self.groups = network, embedding_head, groups
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layer, before any class mapping."""
+        return self.embedding_head or self.network.get_classifier()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute what the outputs file stores, and what checks it.
+
+        Returns
+        -------
+        features : Tensor, shape (images, dimensions)
+            What the head takes.
+        outputs : Tensor, shape (images, outputs)
+            What the whole network gives, before any class mapping.
+        logits : Tensor, shape (images, classes)
+        """
+        if self.embedding_head is not None:
+            features = F.normalize(self.network(images), dim=-1)
+            outputs = self.embedding_head(features)
+        else:
+            maps = self.network.forward_features(images)
+            features = self.network.forward_head(maps, pre_logits=True)
+            outputs = self.network.forward_head(maps)
+        return features, outputs, self.map_classes(outputs)
+
+    def map_classes(self, outputs: Tensor) -> Tensor:
+        """Turn a head's outputs into logits of the study's classes."""
+        if self.groups is None:
+            return outputs
+        columns = [outputs[:, self.groups == c] for c in range(int(self.groups.max()) + 1)]
+        return torch.stack([column.logsumexp(dim=1) for column in columns], dim=1)
+
+
+def load_classifier(path: str | os.PathLike, recipe: Mapping, classes: int) -> Classifier:
+    """Load a model of the study.
+
+    Parameters
+    ----------
+    path
+        Its checkpoint.
+    recipe : mapping
+        Its recipe, needed for checkpoints from elsewhere; ours carry their own.
+    classes : int
+        Classes of the study.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be read or does not fit.
+    """
+    own, tensors = load_tensors(path)
+    recipe = own or recipe
+    head = part(tensors, "head")
+    if head:
+        outputs, dimensions = head["weight"].shape
+        network, embedding_head = create(recipe, dimensions), nn.Linear(dimensions, outputs, False)
+        load_into(embedding_head, head, path)
+        classifier = Classifier(network, embedding_head)
+    elif recipe.get("head") == "class-mapping":
+        groups = class_of_label(recipe["labels"], classes)
+        classifier = Classifier(create(recipe, len(groups)), groups=groups)
+    else:
+        classifier = Classifier(create(recipe, classes))
+    load_into(classifier.network, part(tensors), path)
+    return classifier.eval()

@@ -1,0 +1,215 @@
+"""The outputs file: a model's logits and features on one split. Only this module knows its layout.
+
+HDF5 datasets `logits` (examples, classes), `features` (examples, dimensions), `labels` and `ids`,
+rows in dataset order, chunks of whole rows. The attributes say what made them. Extraction writes a
+part file beside it, block by block, and renames it at the end; a file is there whole or not at all.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from workflow.lib.datasets import Split
+from workflow.lib.jobs import InputError, Progress
+
+log = logging.getLogger("uncorrelated")
+
+SCHEMA = 1
+BLOCK = 512  # rows written, flushed and resumed at a time; also a chunk
+
+
+def write(
+    path: str | os.PathLike,
+    split: Split,
+    compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    attributes: Mapping[str, str | int | float],
+) -> int:
+    """Compute a model's outputs on a split, going on from the part file of an interrupted run.
+
+    Parameters
+    ----------
+    path
+        The file to make.
+    split : Split
+    compute : callable
+        Gives logits (rows, classes) and features (rows, dimensions) for an array of row numbers.
+    attributes : mapping
+        What the outputs depend on; a part file with others is begun anew.
+
+    Returns
+    -------
+    int
+        How many rows were computed now; fewer than the split has after an interruption.
+
+    Raises
+    ------
+    InputError
+        If logits or features are not finite, or the disk is full. The part file is kept.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    identity = {"schema": SCHEMA, "digest": split.digest, **attributes}
+    examples = len(split.labels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = _rows_done(part, identity)
+    progress = Progress(examples, "images", done=done)
+    try:
+        if done == 0:
+            _begin(part, split, identity, *compute(np.arange(min(examples, 1))))
+        with h5py.File(part, "r+") as file:
+            if done:
+                log.info("resuming at image %d, from %s", done, part)
+            for start in range(done, examples, BLOCK):
+                rows = np.arange(start, min(start + BLOCK, examples))
+                logits, features = compute(rows)
+                for name, values in (("logits", logits), ("features", features)):
+                    if not np.isfinite(values).all():
+                        bad = split.ids[rows[~np.isfinite(values).all(axis=1)][0]]
+                        raise InputError(
+                            f"{path}: the {name} of image {bad} are not finite; the weights of the "
+                            f"model may be damaged, or its training may have diverged"
+                        )
+                    file[name][rows[0] : rows[-1] + 1] = values
+                file.flush()
+                # Only now do these rows count, whenever the job may be killed.
+                file.attrs["rows"] = int(rows[-1]) + 1
+                file.flush()
+                progress.advance(len(rows))
+            file.attrs["images_per_second"] = progress.rate
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "write" not in str(error):
+            raise
+        why = " ".join(str(error).split())
+        raise InputError(f"cannot write {part}: {why}; free some disk space and run again") from error
+    os.replace(part, path)
+    return examples - done
+
+
+def _rows_done(part: Path, identity: Mapping) -> int:
+    """How many rows a part file holds of what is to be computed; 0 if it can't be gone on from."""
+    try:
+        with h5py.File(part, "r") as file:
+            if {key: file.attrs.get(key) for key in identity} == dict(identity):
+                return int(file.attrs["rows"])
+            log.info("starting over, since %s was made by other weights, data or code", part)
+    except FileNotFoundError:
+        pass
+    except (OSError, KeyError) as error:
+        log.warning("starting over, since %s cannot be read: %s", part, error)
+    return 0
+
+
+def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> None:
+    """Make a part file of the final size, without values."""
+    examples = len(split.labels)
+    with h5py.File(part, "w") as file:
+        # Space is taken now, so that later writes move no structure that a kill could tear.
+        early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        for name, values in (("logits", logits), ("features", features)):
+            width = values.shape[1]
+            file.create_dataset(
+                name,
+                (examples, width),
+                dtype=np.float32,
+                chunks=(min(BLOCK, examples), width),
+                dcpl=early,
+            )
+        file["labels"] = split.labels
+        file.create_dataset("ids", data=split.ids.astype(object), dtype=h5py.string_dtype())
+        for key, value in identity.items():
+            file.attrs[key] = value
+        file.attrs["rows"] = 0
+        file.attrs["images_per_second"] = 0.0
+
+
+class Outputs:
+    """An outputs file, open for reading; a context manager.
+
+    Parameters
+    ----------
+    path
+        The file.
+    split : Split
+        What it must belong to.
+
+    Attributes
+    ----------
+    logits, features : h5py.Dataset of float32
+        Shapes (examples, classes) and (examples, dimensions). Read them in contiguous blocks.
+    labels : ndarray of int64, shape (examples,)
+    attributes : dict
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, incomplete, of another layout, or of another dataset.
+    """
+
+    def __init__(self, path: str | os.PathLike, split: Split):
+        self.path = Path(path)
+        model = self.path.parent.name
+        again = f"delete it, and the model '{model}' is extracted again"
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error}; {again}") from error
+        try:
+            self.attributes = dict(self._file.attrs)
+            self.logits, self.features = self._file["logits"], self._file["features"]
+            self.labels = self._file["labels"][:]
+        except (OSError, KeyError) as error:
+            self.close()
+            raise InputError(f"{path} is damaged or no outputs file ({error}); {again}") from error
+        examples = len(split.labels)
+        problem = None
+        if self.attributes.get("schema") != SCHEMA:
+            problem = f"has layout {self.attributes.get('schema')}, not {SCHEMA}"
+        elif self.attributes.get("digest") != split.digest:
+            problem = "was made from other images or labels than this study's dataset"
+        elif self.attributes.get("rows") != examples or len(self.logits) != examples:
+            problem = f"holds {self.attributes.get('rows')} of {examples} images"
+        if problem:
+            self.close()
+            raise InputError(f"{path} {problem}; {again}")
+
+    def blocks(self, name: str, rows: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
+        """Read `logits` or `features` in contiguous blocks, refusing NaN and infinity.
+
+        Yields
+        ------
+        rows : slice
+        values : ndarray of float32, shape (rows, columns)
+        """
+        dataset = self._file[name]
+        for start in range(0, len(dataset), rows):
+            block = slice(start, min(start + rows, len(dataset)))
+            try:
+                values = dataset[block]
+            except OSError as error:
+                raise InputError(f"{self.path} is damaged: {error}; delete it") from error
+            if not np.isfinite(values).all():
+                raise InputError(
+                    f"{self.path} holds NaN or infinity among the {name} of the model "
+                    f"'{self.path.parent.name}'; delete it, and check the model's weights"
+                )
+            yield block, values
+
+    def read(self, name: str) -> np.ndarray:
+        """Whole `logits` or `features`, checked: float32, shape (examples, columns)."""
+        return np.concatenate([values for _, values in self.blocks(name)])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> "Outputs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,344 @@
+"""Drawing: tables of models, their means by category, and the figures' ink.
+
+A figure's table is computed first, written beside it, and then drawn: nothing here opens a file
+other than the figure, or knows the configuration.
+"""
+
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from scipy import stats
+
+from workflow.lib.categories import BASE, CATEGORIES
+from workflow.lib.jobs import replacing
+from workflow.lib.style import INK, LOOKS, PALE
+
+STAR = {"marker": "*", "markersize": 9, "markeredgecolor": "black", "markeredgewidth": 0.5}
+# What would make two files of the same figure differ, or tells nothing.
+METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
+
+
+def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Choose the main models, as compared with the base, and average each category.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As in pairs.tsv.
+    mean : str
+        Which mean of two models to take.
+    columns : sequence of str
+        Quantities, fractions from 0 to 1. Each has its `_low` and `_high` in `pairs`.
+
+    Returns
+    -------
+    DataFrame
+        `what` is "model" (one row a pair with the base, named after the other model) or "mean" (one
+        row a category that has a model), in order of divergence; then `category`, `model`, `name`,
+        `models` (how many), and each quantity with its interval: of a model as in `pairs`, of a
+        category's mean as `mean_interval` has it.
+    """
+    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["mean"] == mean)]
+    base_second = rows["category_2"] == BASE
+    measured = [column + end for column in columns for end in ("", "_low", "_high")]
+    models = pd.DataFrame(
+        {
+            "what": "model",
+            "category": rows["category"],
+            "base": rows["model_2"].where(base_second, rows["model_1"]),
+            "model": rows["model_1"].where(base_second, rows["model_2"]),
+            "name": rows["name_1"].where(base_second, rows["name_2"]),
+            "models": 1,
+        }
+    ).join(rows[measured])
+    models = models.sort_values(
+        "category", key=lambda names: names.map(CATEGORIES.index), kind="stable"
+    )
+    means = [
+        {"what": "mean", "category": category, "models": len(group)}
+        | {
+            column + end: value
+            for column in columns
+            for end, value in zip(("", "_low", "_high"), mean_interval(group[column]), strict=True)
+        }
+        for category, group in models.groupby("category", sort=False)
+    ]
+    return pd.concat([models, pd.DataFrame(means, columns=models.columns)], ignore_index=True)
+
+
+def mean_interval(values: pd.Series) -> tuple[float, float, float]:
+    """Average values, with a 95 % interval of the mean over models.
+
+    Parameters
+    ----------
+    values : Series of float
+        One value a model; empty cells are left out.
+
+    Returns
+    -------
+    mean, low, high : float
+        From Student's t-distribution. With a single model there is no interval: NaN.
+    """
+    mean, count = values.mean(), values.count()
+    half = stats.t.ppf(0.975, count - 1) * values.sem() if count > 1 else np.nan
+    return mean, mean - half, mean + half
+
+
+def fit_line(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
+    """Fit a line by least squares.
+
+    Parameters
+    ----------
+    x, y : Series of float
+        Pairs with an empty cell are left out.
+
+    Returns
+    -------
+    slope, intercept, r : float
+        `r` is Pearson's correlation. All are NaN with fewer than three points, through which a line
+        says nothing, or when all `x` are equal.
+    """
+    known = x.notna() & y.notna()
+    if known.sum() < 3 or np.ptp(x[known]) == 0:
+        return np.nan, np.nan, np.nan
+    fit = stats.linregress(x[known], y[known])
+    return fit.slope, fit.intercept, fit.rvalue
+
+
+def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[Figure, list[Axes]]:
+    """Make a figure of panels side by side, outside pyplot and its global state.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    columns : int
+        Number of panels.
+    **options
+        Further arguments of `Figure.subplots`.
+
+    Returns
+    -------
+    figure : Figure
+    axes : list of Axes
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
+
+
+def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
+    """Draw each model as a marker in its category's row, and the category's mean as a star below.
+
+    The means stand as numbers on the right.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        Of `models_and_means`.
+    column : str
+        Fractions, drawn in per cent.
+    """
+    models, means = _models_and_means(table, [column])
+    for row, mean in enumerate(means.to_dict("records")):
+        x = models.loc[models["category"] == mean["category"], column].sort_values()
+        # Multiples of the golden ratio keep neighbours apart, and are the same every time.
+        offsets = (np.arange(len(x)) * 0.618 + 0.5) % 1 - 0.5
+        ax.plot(100 * x, row - 0.14 + 0.44 * offsets, **_faint(mean["category"]))
+        _draw_mean(ax, mean, x=column, row=row + 0.27)
+        _write_beside(ax, row + 0.27, f"{100 * mean[column]:.1f}")
+    _write_beside(ax, -0.5, "★ mean")
+    ax.set_yticks(range(len(means)), [LOOKS[category].name for category in means["category"]])
+    ax.set_ylim(max(len(means), 1) - 0.45, -0.55)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
+    _set_limits(ax, models, means, x=column)
+
+
+def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        Of `models_and_means`, and possibly a row whose `what` is "fit" and whose `quantity` is `y`,
+        with `slope` and `intercept`.
+    x, y : str
+        Columns of fractions, drawn in per cent.
+    """
+    models, means = _models_and_means(table, [x, y])
+    for fit in table[table["what"] == "fit"].query("quantity == @y").to_dict("records"):
+        ends = np.array([models[x].min(), models[x].max()])
+        line = fit["intercept"] + fit["slope"] * ends
+        ax.plot(100 * ends, 100 * line, color=INK, linewidth=0.8, zorder=1)
+    for category, group in models.groupby("category", sort=False):
+        ax.plot(100 * group[x], 100 * group[y], **_faint(category))
+    for mean in means.to_dict("records"):
+        _draw_mean(ax, mean, x=x, y=y)
+    _set_limits(ax, models, means, x=x, y=y)
+
+
+def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
+    """Write names beside points, where they cover least of what is drawn.
+
+    Call it last, when everything else has its place.
+
+    Parameters
+    ----------
+    ax : Axes
+    points : DataFrame
+        With a column `name`.
+    x, y : str
+        Columns of fractions, drawn in per cent.
+    """
+    points = points.dropna(subset=[x, y])
+    if points.empty:
+        return
+    ax.figure.draw_without_rendering()
+    taken = _ink(ax)  # (dots, 2), pixels
+    pixel = 72 / ax.figure.dpi  # in points
+    for point in points.to_dict("records"):
+        xy = 100 * point[x], 100 * point[y]
+        text = ax.annotate(
+            textwrap.fill(point["name"], 18),
+            xy,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=6,
+            arrowprops={
+                "arrowstyle": "-",
+                "linewidth": 0.5,
+                "color": INK,
+                "shrinkA": 0,
+                "shrinkB": 2,
+            },
+            in_layout=False,
+        )
+        anchor = ax.transData.transform(xy)
+        half = text.get_window_extent().size / 2
+        places = list(_places(anchor, half, 1 / pixel))
+        costs = [_cost(ax, taken, centre - half, centre + half) for centre in places]
+        centre = places[np.argmin(costs)]
+        text.set_position((centre - anchor) * pixel)
+        grid = np.stack(np.meshgrid(np.linspace(-1, 1, 20), np.linspace(-1, 1, 5)), -1).reshape(
+            -1, 2
+        )
+        taken = np.concatenate([taken, centre + grid * half])
+
+
+def add_legend(figure: Figure, table: pd.DataFrame) -> None:
+    """Explain the markers of the categories in a table, and the star, above all panels.
+
+    Parameters
+    ----------
+    figure : Figure
+    table : DataFrame
+        Of `models_and_means`.
+    """
+    categories = table.loc[table["what"] == "mean", "category"]
+    handles = [Line2D([], [], label=LOOKS[name].name, **_faint(name)) for name in categories]
+    star = Line2D([], [], label="mean, 95 % interval", color="white", **STAR)
+    figure.legend(handles=[*handles, star], loc="outside upper center", ncols=len(handles) + 1)
+
+
+def save(figure: Figure, *paths: str | os.PathLike) -> None:
+    """Write a figure, the same bytes whenever it is the same figure.
+
+    Parameters
+    ----------
+    figure : Figure
+    *paths : path
+        One for each format, told by its suffix: .pdf, .svg or .png. Each appears whole or not at
+        all.
+    """
+    for path in paths:
+        with replacing(path) as part:
+            figure.savefig(part, metadata=METADATA[part.suffix])
+
+
+def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the rows of each kind that have a value in all columns."""
+    known = table.dropna(subset=columns)
+    return known[known["what"] == "model"], known[known["what"] == "mean"]
+
+
+def _faint(category: str) -> dict:
+    """How a model's marker is drawn."""
+    look = LOOKS[category]
+    return {
+        "marker": look.marker,
+        "color": look.colour,
+        "alpha": 0.55,
+        "markersize": 4,
+        "markeredgewidth": 0,
+        "linestyle": "none",
+    }
+
+
+def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float = 0.0) -> None:
+    """Draw a category's mean and its intervals, at a height of its own if `y` is none."""
+    ax.errorbar(
+        100 * mean[x],
+        100 * mean[y] if y else row,
+        xerr=100 * (mean[f"{x}_high"] - mean[x]),
+        yerr=100 * (mean[f"{y}_high"] - mean[y]) if y else None,
+        color=LOOKS[mean["category"]].colour,
+        elinewidth=1.2,
+        zorder=3,
+        **STAR,
+    )
+
+
+def _write_beside(ax: Axes, row: float, text: str) -> None:
+    ax.text(1.03, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=6.5)
+
+
+def _set_limits(ax: Axes, models: pd.DataFrame, means: pd.DataFrame, **axes: str) -> None:
+    """Let each axis span the models, and intervals as far as they leave the models room."""
+    if models.empty:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "no models", transform=ax.transAxes, ha="center", va="center")
+        return
+    for axis, column in axes.items():
+        low, high = 100 * models[column].min(), 100 * models[column].max()
+        room = 0.35 * (high - low) or 1.0
+        low = max(low - room, np.nanmin([low, *100 * means[f"{column}_low"]]))
+        high = min(high + room, np.nanmax([high, *100 * means[f"{column}_high"]]))
+        margin = 0.2 * room
+        ax.set(**{f"{axis}lim": (low - margin, high + margin)})
+
+
+def _ink(ax: Axes) -> np.ndarray:
+    """Sample what is drawn: the markers, and dots along the lines, in pixels, (dots, 2)."""
+    paths = [
+        line.get_path() if line.get_linestyle() == "None" else line.get_path().interpolated(50)
+        for line in ax.lines
+    ]
+    segments = [segment for bars in ax.collections for segment in bars.get_segments()]
+    paths += [Path(segment).interpolated(50) for segment in segments if len(segment)]
+    return ax.transData.transform(np.concatenate([path.vertices for path in paths]))
+
+
+def _places(anchor: np.ndarray, half: np.ndarray, point: float) -> Iterator[np.ndarray]:
+    """Propose centres for a label around what it names, the nearest first, in pixels."""
+    for distance in (3, 8, 14, 22, 32, 44):
+        for angle in np.arange(16) * np.pi / 8:
+            direction = np.array([np.cos(angle), np.sin(angle)])
+            yield anchor + direction * (distance * point + half)
+
+
+def _cost(ax: Axes, taken: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
+    """Count the dots that a label's box would cover; a box that leaves the panel costs most."""
+    inside = (low > ax.bbox.min).all() and (high < ax.bbox.max).all()
+    margin = 0.04 * ax.figure.dpi  # half a marker
+    covered = ((taken > low - margin) & (taken < high + margin)).all(axis=1)
+    return int(covered.sum()) if inside else len(taken)

@@ -1,0 +1,34 @@
+"""From images to weights: one job for each network that the study trains."""
+
+
+rule train:
+    """Train a network by its recipe; a killed training goes on from its last epoch."""
+    input:
+        manifest="results/{study}/dataset/manifest.tsv",
+        images=lambda w: expand(
+            "results/{study}/images/{geometry}/{split}.npy",
+            study=w.study,
+            geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
+            split=STUDIES[w.study]["networks"][w.model]["recipe"].get("data", []),
+        ),
+        parent=lambda w: expand(
+            "results/{study}/models/{parent}/checkpoint.safetensors",
+            study=w.study,
+            parent=STUDIES[w.study]["networks"][w.model]["parent"] or [],
+        ),
+        weights=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("checkpoint", []),
+    output:
+        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+    params:
+        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        code=fingerprint("workflow/scripts/train.py"),
+    # Networks that others wait for go first.
+    priority: 1
+    log:
+        "results/{study}/logs/train/{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/train/{model}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,56 @@
+"""From calibrated logits to what each pair of models has in common, and gains together."""
+
+
+rule pairs:
+    """Compare and combine all pairs of models, streaming their logits, in one job."""
+    wildcard_constraints:
+        study="|".join(MEASURED) or "-",
+    input:
+        manifest="results/{study}/dataset/manifest.tsv",
+        calibration="results/{study}/calibration.tsv",
+        outputs=lambda w: expand(
+            "results/{study}/outputs/{model}/test.h5",
+            study=w.study,
+            model=STUDIES[w.study]["models"],
+        ),
+    output:
+        pairs="results/{study}/pairs.tsv",
+        models="results/{study}/models.tsv",
+    params:
+        members=lambda w: STUDIES[w.study]["models"],
+        band=lambda w: STUDIES[w.study]["band"],
+        code=fingerprint("workflow/scripts/pairs.py"),
+    threads: 4
+    log:
+        "results/{study}/logs/pairs.log",
+    benchmark:
+        "results/{study}/benchmarks/pairs.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/pairs.py"
+
+
+rule published:
+    """Derive the same tables from a study's published numbers."""
+    wildcard_constraints:
+        study="|".join(PUBLISHED) or "-",
+    input:
+        table=lambda w: STUDIES[w.study]["published"]["table"],
+    output:
+        pairs="results/{study}/pairs.tsv",
+        models="results/{study}/models.tsv",
+    params:
+        base=lambda w: STUDIES[w.study]["published"]["base"],
+        examples=lambda w: STUDIES[w.study]["published"]["examples"],
+        corrections=lambda w: STUDIES[w.study]["published"]["corrections"],
+        band=lambda w: STUDIES[w.study]["band"],
+        code=fingerprint("workflow/scripts/published.py"),
+    log:
+        "results/{study}/logs/published.log",
+    benchmark:
+        "results/{study}/benchmarks/published.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/published.py"

@@ -1,0 +1,32 @@
+"""From tables for machines to tables for people."""
+
+
+rule tables:
+    """The models used, the high-accuracy, the low-accuracy and the other ones."""
+    input:
+        models="results/{study}/models.tsv",
+        pairs="results/{study}/pairs.tsv",
+    output:
+        table1_tsv="results/{study}/tables/table1.tsv",
+        table1_md="results/{study}/tables/table1.md",
+        table1_tex="results/{study}/tables/table1.tex",
+        table2_tsv="results/{study}/tables/table2.tsv",
+        table2_md="results/{study}/tables/table2.md",
+        table2_tex="results/{study}/tables/table2.tex",
+        table3_tsv="results/{study}/tables/table3.tsv",
+        table3_md="results/{study}/tables/table3.md",
+        table3_tex="results/{study}/tables/table3.tex",
+        table4_tsv="results/{study}/tables/table4.tsv",
+        table4_md="results/{study}/tables/table4.md",
+        table4_tex="results/{study}/tables/table4.tex",
+    params:
+        mean=lambda w: STUDIES[w.study]["ensemble"],
+        code=fingerprint("workflow/scripts/tables.py"),
+    log:
+        "results/{study}/logs/tables.log",
+    benchmark:
+        "results/{study}/benchmarks/tables.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    script:
+        "../scripts/tables.py"

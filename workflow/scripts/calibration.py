@@ -1,0 +1,57 @@
+"""Fit one temperature for each model on the calibration split, by maximum likelihood."""
+
+import logging
+
+import pandas as pd
+
+from workflow.lib.calibration import fit_temperature
+from workflow.lib.datasets import Manifest
+from workflow.lib.jobs import Progress, replacing
+from workflow.lib.outputs import Outputs
+
+log = logging.getLogger("uncorrelated")
+
+
+def calibration(*, manifest: str, outputs: list[str], table: str, models: list[str]) -> None:
+    """Write a table of temperatures, likelihoods and calibration errors, a row a model.
+
+    Parameters
+    ----------
+    manifest : str
+    outputs : list of str
+        Outputs files of the models on the calibration split.
+    table : str
+        Table to write: model, temperature, converged, and in nats and as fractions the negative
+        log-likelihood and the expected calibration error before and after.
+    models : list of str
+        Keys of the models, in the order of `outputs`.
+    """
+    split = Manifest.read(manifest).splits["calibration"]
+    progress = Progress(len(models), "models")
+    rows = []
+    for model, path in zip(models, outputs, strict=True):
+        with Outputs(path, split) as file:
+            fit = fit_temperature(file.read("logits"), file.labels)
+        if not fit.converged:
+            log.warning("%s: %s", model, fit.problem)
+        rows.append(
+            {
+                "model": model,
+                "temperature": fit.temperature,
+                "converged": fit.converged,
+                "nll_before": fit.nll_before,
+                "nll_after": fit.nll_after,
+                "ece_before": fit.ece_before,
+                "ece_after": fit.ece_after,
+                "problem": fit.problem,
+            }
+        )
+        progress.advance(1, model)
+    with replacing(table) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(calibration, snakemake)  # noqa: F821

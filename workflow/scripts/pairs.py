@@ -1,0 +1,160 @@
+"""Compare and combine all pairs of models on the test split, in one pass over their logits.
+
+Members are calibrated, and combined by the mean of their probabilities and by the mean of their
+logits. A model of the main set whose accuracy is outside the band joins the others.
+"""
+
+import logging
+from contextlib import ExitStack
+
+import numpy as np
+import pandas as pd
+
+from workflow.lib.categories import BASE, more_divergent
+from workflow.lib.datasets import Manifest
+from workflow.lib.jobs import InputError, Progress, replacing
+from workflow.lib.metrics import pair_table, wilson
+from workflow.lib.outputs import Outputs
+from workflow.lib.pairwise import count_pairs
+
+log = logging.getLogger("uncorrelated")
+
+
+def pairs(
+    *,
+    manifest: str,
+    calibration: str,
+    outputs: list[str],
+    pairs: str,
+    models: str,
+    members: dict[str, dict],
+    band: list[float],
+    threads: int,
+) -> None:
+    """Write a table of models and a table of pairs of models.
+
+    Parameters
+    ----------
+    manifest : str
+    calibration : str
+        Table of temperatures.
+    outputs : list of str
+        Outputs files of the models on the test split, in the order of `members`.
+    pairs : str
+        Table to write: a row a pair and mean (see `metrics.pair_table`), with both models' names
+        and categories, the pair's category, whether one of them is the base, and whether both are
+        in the main analyses.
+    models : str
+        Table to write: a row a model, with its accuracy and the group that this puts it in.
+    members : dict of str to dict
+        Name, category, set, objective, training data and head of each model.
+    band : list of float
+        Least and greatest accuracy of models in the main analyses.
+    threads : int
+    """
+    split = Manifest.read(manifest).splits["test"]
+    keys = list(members)
+    fits = pd.read_csv(calibration, sep="\t").set_index("model").loc[keys]
+    progress = Progress(len(split.labels), "images")
+    with ExitStack() as stack:
+        files = [stack.enter_context(Outputs(path, split)) for path in outputs]
+        counts = count_pairs(
+            [file.logits for file in files],
+            split.labels,
+            fits["temperature"].to_numpy(),
+            names=keys,
+            threads=threads,
+            progress=progress.advance,
+        )
+    table = model_table(members, fits, counts.correct, len(split.labels), band)
+    for row in table[table["group"] == "others"].itertuples():
+        log.warning(
+            "%s has an accuracy of %.4f, outside the band %s: it is left out of the main analyses "
+            "and listed in table 4", row.model, row.accuracy, band,
+        )  # fmt: skip
+    with replacing(models) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+    described = describe(pair_table(counts, keys), table)
+    with replacing(pairs) as temporary:
+        described.to_csv(temporary, sep="\t", index=False)
+
+
+def model_table(
+    members: dict[str, dict],
+    fits: pd.DataFrame,
+    correct: np.ndarray,
+    examples: int,
+    band: list[float],
+) -> pd.DataFrame:
+    """Put together what is known of each model, and the group that it belongs to.
+
+    Parameters
+    ----------
+    members : dict of str to dict
+    fits : DataFrame
+        `temperature` and `converged`, by model.
+    correct : ndarray of int64, shape (models,)
+        Examples that each model gets right.
+    examples : int
+    band : list of float
+
+    Raises
+    ------
+    InputError
+        If the base itself is outside the band.
+    """
+    rows = []
+    for (key, member), right in zip(members.items(), correct.tolist(), strict=True):
+        accuracy = right / examples
+        low, high = (float(bound) for bound in wilson(right, examples))
+        inside = band[0] <= accuracy <= band[1]
+        group = member["set"]
+        if member["category"] == BASE:
+            group = BASE
+            if not inside:
+                raise InputError(
+                    f"the base '{key}' has an accuracy of {accuracy:.4f}, outside the band "
+                    f"{band}; set `band` in the configuration around it"
+                )
+        elif group == "main" and not inside:
+            group = "others"
+        rows.append(
+            {
+                "model": key,
+                "name": member["name"],
+                "category": member["category"],
+                "group": group,
+                "objective": member["objective"],
+                "train_data": member["train_data"],
+                "head": member["head"],
+                "temperature": fits["temperature"][key],
+                "converged": bool(fits["converged"][key]),
+                "accuracy": accuracy,
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def describe(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """Say of each pair which models and category it is of, and whether it is a main one."""
+    by_key = models.set_index("model")
+    for member in (1, 2):
+        for column in ("name", "category", "group"):
+            pairs[f"{column}_{member}"] = pairs[f"model_{member}"].map(by_key[column])
+    categories = zip(pairs["category_1"], pairs["category_2"], strict=True)
+    pairs["category"] = [more_divergent(a, b) for a, b in categories]
+    groups = pairs[["group_1", "group_2"]]
+    pairs["with_base"] = (groups == BASE).any(axis=1)
+    pairs["main"] = groups.isin([BASE, "main"]).all(axis=1)
+    first = ["model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category",
+             "with_base", "main", "mean"]  # fmt: skip
+    rest = [column for column in pairs if column not in (*first, "group_1", "group_2")]
+    return pairs[first + rest]
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(pairs, snakemake)  # noqa: F821
