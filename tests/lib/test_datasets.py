@@ -82,7 +82,7 @@ def test_a_manifest_cut_short_is_refused(folder, tmp_path):
     path = tmp_path / "manifest.tsv"
     build(folder, {"train": 10, "calibration": 10}).write(path)
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(InputError, match="manifest.tsv was altered or cut short"):
+    with pytest.raises(InputError, match=r"manifest.tsv was altered or cut short"):
         Manifest.read(path)
 
 
@@ -122,7 +122,7 @@ def test_a_missing_or_altered_file_of_fashion_mnist_is_named(tmp_path):
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte.gz is missing; restore"):
         build_manifest("fashion-mnist", str(tmp_path), [], {}, 0)
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"other")
-    with pytest.raises(InputError, match="SHA-256"):
+    with pytest.raises(InputError, match=r"SHA-256"):
         build_manifest("fashion-mnist", str(tmp_path), [], {}, 0)
 
 
@@ -130,7 +130,7 @@ def test_an_image_that_cannot_be_read_is_named(folder):
     decode = Decoder("folder", str(folder), "RGB")
     assert decode("train/cat/03.png").getpixel((0, 0)) == (3, 100, 200)
     (folder / "train/cat/03.png").write_bytes((folder / "train/cat/03.png").read_bytes()[:50])
-    with pytest.raises(InputError, match="train/cat/03.png"):
+    with pytest.raises(InputError, match=r"train/cat/03.png"):
         decode("train/cat/03.png")
     with pytest.raises(InputError, match=r"train/cat/99.png.*No such file"):
         decode("train/cat/99.png")
@@ -139,5 +139,5 @@ def test_an_image_that_cannot_be_read_is_named(folder):
 def test_a_label_out_of_range_is_refused(monkeypatch):
     labels = np.arange(60000) % 11
     monkeypatch.setattr(datasets, "_fashion_mnist_labels", lambda *_: labels)
-    with pytest.raises(InputError, match="is 10, out of range"):
+    with pytest.raises(InputError, match=r"is 10, out of range"):
         build_manifest(**FASHION, files=[], splits={"train": 9000, "calibration": 100}, seed=0)

@@ -44,12 +44,12 @@ def test_a_pickled_checkpoint_that_runs_code_is_refused(tmp_path, capsys):
             return (print, ("pwned",))
 
     (tmp_path / "a.pth").write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
-    with pytest.raises(InputError, match="tensors and nothing else") as error:
+    with pytest.raises(InputError, match=r"tensors and nothing else") as error:
         networks.load_tensors(tmp_path / "a.pth")
     assert "a.pth" in str(error.value)
     assert "pwned" not in capsys.readouterr().out
     torch.save({"weight": torch.zeros(1), "args": {"lr": 1}}, tmp_path / "b.pth")
-    with pytest.raises(InputError, match="holds more than tensors"):
+    with pytest.raises(InputError, match=r"holds more than tensors"):
         networks.load_tensors(tmp_path / "b.pth")
 
 
@@ -64,9 +64,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     path = tmp_path / "a.safetensors"
     networks.save(path, RECIPE, network())
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match="cannot read the checkpoint .*a.safetensors"):
+    with pytest.raises(InputError, match=r"cannot read the checkpoint .*a.safetensors"):
         networks.load_tensors(path)
-    with pytest.raises(InputError, match="there is no checkpoint"):
+    with pytest.raises(InputError, match=r"there is no checkpoint"):
         networks.load_tensors(tmp_path / "b.safetensors")
 
 
@@ -89,9 +89,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, spoil, message):
 
 
 def test_an_architecture_or_option_that_timm_has_not_is_named():
-    with pytest.raises(InputError, match="'test_resnot'"):
+    with pytest.raises(InputError, match=r"'test_resnot'"):
         network(architecture="test_resnot")
-    with pytest.raises(InputError, match="chanels"):
+    with pytest.raises(InputError, match=r"chanels"):
         network(options={"chanels": 3})
 
 

@@ -516,8 +516,8 @@ def complete(config: Mapping) -> dict:
     -------
     dict
         Of plain types that share nothing. A published study is its file with the defaults, and
-        the `ensemble` "unstated". Any other has `study`, `title`, `alongside`, `dataset`, `band`, `ensemble` and `pairs` likewise,
-        `published` (None), and
+        the `ensemble` "unstated". Any other has `study`, `title`, `alongside`, `dataset`, `band`,
+        `ensemble` and `pairs` likewise, `published` (None), and
 
         networks
             For the key of each pretraining and model: its `recipe`, the key of its `parent`, whose

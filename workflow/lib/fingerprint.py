@@ -102,8 +102,8 @@ def _walk(node: ast.AST | list | object) -> Iterator[str]:
     Empty fields are left out, because versions add some; so are strings that stand as statements,
     which are docstrings or do nothing.
     """
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        if isinstance(node.value.value, str):
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
             return
     if isinstance(node, ast.AST):
         yield f"({type(node).__name__}"

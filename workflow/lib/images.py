@@ -106,4 +106,6 @@ class Images:
 
     def brightness(self) -> np.ndarray:
         """Mean pixel value of each image in [0, 255]: float64, shape (examples,)."""
-        return np.concatenate([array.mean(axis=(1, 2, 3), dtype=np.float64) for array in self.arrays])
+        return np.concatenate(
+            [array.mean(axis=(1, 2, 3), dtype=np.float64) for array in self.arrays]
+        )

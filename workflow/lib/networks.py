@@ -100,7 +100,9 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
         ) from error
     tensors = tensors.get("state_dict", tensors)
     if not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise InputError(f"the checkpoint {path} holds more than tensors; save its state_dict alone")
+        raise InputError(
+            f"the checkpoint {path} holds more than tensors; save its state_dict alone"
+        )
     return None, tensors
 
 

@@ -84,7 +84,9 @@ def write(
         if isinstance(error, RuntimeError) and "write" not in str(error):
             raise
         why = " ".join(str(error).split())
-        raise InputError(f"cannot write {part}: {why}; free some disk space and run again") from error
+        raise InputError(
+            f"cannot write {part}: {why}; free some disk space and run again"
+        ) from error
     os.replace(part, path)
     return examples - done
 

@@ -4,6 +4,7 @@ A figure's table is computed first, written beside it, and then drawn: nothing h
 other than the figure, or knows the configuration.
 """
 
+import logging
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -14,15 +15,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from scipy import stats
 
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.jobs import replacing
 from workflow.lib.style import INK, LOOKS, PALE
 
-STAR = {"marker": "*", "markersize": 9, "markeredgecolor": "black", "markeredgewidth": 0.5}
+STAR = {
+    "marker": "*",
+    "markersize": 7.5,
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.4,
+    "linestyle": "none",
+}
 # What would make two files of the same figure differ, or tells nothing.
 METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
+
+# It would tell the log of every letter that a PDF embeds.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -41,9 +53,9 @@ def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> 
     -------
     DataFrame
         `what` is "model" (one row a pair with the base, named after the other model) or "mean" (one
-        row a category that has a model), in order of divergence; then `category`, `model`, `name`,
-        `models` (how many), and each quantity with its interval: of a model as in `pairs`, of a
-        category's mean as `mean_interval` has it.
+        row a category that has a model), in order of divergence; then `category`, `base`, `model`,
+        `name`, `models` (how many), and each quantity with its interval: of a model as in `pairs`,
+        of a category's mean as `mean_interval` has it.
     """
     rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["mean"] == mean)]
     base_second = rows["category_2"] == BASE
@@ -70,7 +82,8 @@ def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> 
         }
         for category, group in models.groupby("category", sort=False)
     ]
-    return pd.concat([models, pd.DataFrame(means, columns=models.columns)], ignore_index=True)
+    table = pd.concat([models, pd.DataFrame(means, columns=models.columns)], ignore_index=True)
+    return table.astype({"models": "Int64"})
 
 
 def mean_interval(values: pd.Series) -> tuple[float, float, float]:
@@ -136,7 +149,7 @@ def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[
 def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
-    The means stand as numbers on the right.
+    The means stand as numbers on the right. An interval too wide for the panel runs off it.
 
     Parameters
     ----------
@@ -146,24 +159,29 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     column : str
         Fractions, drawn in per cent.
     """
+    categories = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
     models, means = _models_and_means(table, [column])
-    for row, mean in enumerate(means.to_dict("records")):
+    for mean in means.to_dict("records"):
+        row = categories.index(mean["category"])
         x = models.loc[models["category"] == mean["category"], column].sort_values()
         # Multiples of the golden ratio keep neighbours apart, and are the same every time.
         offsets = (np.arange(len(x)) * 0.618 + 0.5) % 1 - 0.5
-        ax.plot(100 * x, row - 0.14 + 0.44 * offsets, **_faint(mean["category"]))
-        _draw_mean(ax, mean, x=column, row=row + 0.27)
-        _write_beside(ax, row + 0.27, f"{100 * mean[column]:.1f}")
+        ax.plot(100 * x, row - 0.16 + 0.5 * offsets, **_faint(mean["category"]))
+        _draw_mean(ax, mean, x=column, row=row + 0.28)
+        _write_beside(ax, row + 0.28, _percent(mean, column))
     _write_beside(ax, -0.5, "★ mean")
-    ax.set_yticks(range(len(means)), [LOOKS[category].name for category in means["category"]])
-    ax.set_ylim(max(len(means), 1) - 0.45, -0.55)
+    ax.set_yticks(range(len(categories)), [LOOKS[category].name for category in categories])
+    ax.set_ylim(max(len(categories), 1) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
     ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
     _set_limits(ax, models, means, x=column)
 
 
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
+
+    An interval too wide for the panel runs off it.
 
     Parameters
     ----------
@@ -210,6 +228,7 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         text = ax.annotate(
             textwrap.fill(point["name"], 18),
             xy,
+            xytext=(0, 0),
             textcoords="offset points",
             ha="center",
             va="center",
@@ -221,18 +240,21 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
                 "shrinkA": 0,
                 "shrinkB": 2,
             },
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "none", "edgecolor": "none"},
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            zorder=5,
             in_layout=False,
         )
         anchor = ax.transData.transform(xy)
-        half = text.get_window_extent().size / 2
+        half = Text.get_window_extent(text).size / 2  # the annotation's own includes the leader
         places = list(_places(anchor, half, 1 / pixel))
         costs = [_cost(ax, taken, centre - half, centre + half) for centre in places]
         centre = places[np.argmin(costs)]
         text.set_position((centre - anchor) * pixel)
-        grid = np.stack(np.meshgrid(np.linspace(-1, 1, 20), np.linspace(-1, 1, 5)), -1).reshape(
-            -1, 2
-        )
-        taken = np.concatenate([taken, centre + grid * half])
+        # So dense that to cover a label costs more than to cover anything else.
+        across = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 20)), axis=-1)
+        leader = np.linspace(anchor, centre, 20)
+        taken = np.concatenate([taken, centre + across.reshape(-1, 2) * half, leader])
 
 
 def add_legend(figure: Figure, table: pd.DataFrame) -> None:
@@ -246,7 +268,7 @@ def add_legend(figure: Figure, table: pd.DataFrame) -> None:
     """
     categories = table.loc[table["what"] == "mean", "category"]
     handles = [Line2D([], [], label=LOOKS[name].name, **_faint(name)) for name in categories]
-    star = Line2D([], [], label="mean, 95 % interval", color="white", **STAR)
+    star = Line2D([], [], label="Mean and 95 % interval", color="white", **STAR)
     figure.legend(handles=[*handles, star], loc="outside upper center", ncols=len(handles) + 1)
 
 
@@ -277,9 +299,10 @@ def _faint(category: str) -> dict:
     return {
         "marker": look.marker,
         "color": look.colour,
-        "alpha": 0.55,
-        "markersize": 4,
-        "markeredgewidth": 0,
+        "alpha": 0.6,
+        "markersize": 3.8,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.3,
         "linestyle": "none",
     }
 
@@ -292,10 +315,16 @@ def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float
         xerr=100 * (mean[f"{x}_high"] - mean[x]),
         yerr=100 * (mean[f"{y}_high"] - mean[y]) if y else None,
         color=LOOKS[mean["category"]].colour,
-        elinewidth=1.2,
+        elinewidth=1,
         zorder=3,
         **STAR,
     )
+
+
+def _percent(mean: dict, column: str) -> str:
+    """Write a mean, and half of its interval if it has one."""
+    half = mean[f"{column}_high"] - mean[column]
+    return f"{100 * mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {100 * half:.1f}")
 
 
 def _write_beside(ax: Axes, row: float, text: str) -> None:
@@ -303,7 +332,7 @@ def _write_beside(ax: Axes, row: float, text: str) -> None:
 
 
 def _set_limits(ax: Axes, models: pd.DataFrame, means: pd.DataFrame, **axes: str) -> None:
-    """Let each axis span the models, and intervals as far as they leave the models room."""
+    """Let each axis span the models, and their means' intervals as far as these leave them room."""
     if models.empty:
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "no models", transform=ax.transAxes, ha="center", va="center")
@@ -330,7 +359,7 @@ def _ink(ax: Axes) -> np.ndarray:
 
 def _places(anchor: np.ndarray, half: np.ndarray, point: float) -> Iterator[np.ndarray]:
     """Propose centres for a label around what it names, the nearest first, in pixels."""
-    for distance in (3, 8, 14, 22, 32, 44):
+    for distance in (3, 8, 14, 22, 32, 44, 58, 74):
         for angle in np.arange(16) * np.pi / 8:
             direction = np.array([np.cos(angle), np.sin(angle)])
             yield anchor + direction * (distance * point + half)

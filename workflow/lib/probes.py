@@ -83,7 +83,7 @@ def fit_path(
     for l2 in sorted(strengths, reverse=True):
 
         def objective(l2: float = l2) -> Tensor:
-            optimiser.zero_grad()
+            weight.grad = bias.grad = None
             loss = F.cross_entropy(standard @ weight.T + bias, labels)
             loss = loss + l2 / 2 * weight.square().sum()
             loss.backward()
@@ -103,9 +103,7 @@ def fit_path(
         if steepest > tolerance:
             log.warning("the probe of L2 %g did not converge: gradient %.1e", l2, steepest)
         own = weight.detach() / scale
-        probes[l2] = Probe(
-            own, bias.detach() - own @ mean, l2, loss, steepest <= tolerance
-        )
+        probes[l2] = Probe(own, bias.detach() - own @ mean, l2, loss, steepest <= tolerance)
     return [probes[l2] for l2 in strengths]
 
 

@@ -20,6 +20,10 @@ LATEX_ESCAPES = {
     "–": "--",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before
 } | {character: "\\" + character for character in "&%$#_{}"}
 
 
@@ -166,7 +170,7 @@ def _escaped(cells: pd.DataFrame, escape: Callable[[str], str]) -> list[list[str
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_|<\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_|<~$\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _escape_latex(text: str) -> str:

@@ -111,6 +111,7 @@ class Supervised(Objective):
         self.network = network
 
     def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some rows of the training images."""
         logits, labels = self.network(self.augmented(rows)), self.labels[rows]
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
         return loss, (logits.argmax(1) == labels).float().mean()
@@ -124,6 +125,7 @@ class Distillation(Supervised):
         self.teacher = [teacher.requires_grad_(False)]  # in a list: not part of what is trained
 
     def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some rows of the training images."""
         batch, temperature = self.augmented(rows), self.recipe["temperature"]
         logits = self.network(batch)
         _, _, targets = self.teacher[0](batch)
@@ -146,6 +148,7 @@ class SimCLR(Objective):
         )
 
     def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some rows of the training images."""
         pixels = self.images.raw(rows)
         recipe = self.recipe
         views = torch.cat([distort(pixels, recipe["crop_scale"], recipe["jitter"]) for _ in "12"])
@@ -157,7 +160,8 @@ class SimCLR(Objective):
         hits = (similarity.argmax(1) == partner).float().mean()
         return F.cross_entropy(similarity, partner), hits
 
-    def parts(self):
+    def parts(self) -> dict[str, nn.Module]:
+        """Modules to store beside the network."""
         return {"projector": self.projector}
 
 
@@ -175,6 +179,7 @@ class Clip(Objective):
         self.captions = [t.format(name) for name in classes for t in recipe["templates"]]
 
     def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some rows of the training images."""
         labels, templates = self.labels[rows], len(self.recipe["templates"])
         drawn = torch.randint(templates, labels.shape, device=labels.device)
         batch = self.augmented(rows)
@@ -186,7 +191,8 @@ class Clip(Objective):
         nearest = (images @ texts.T).argmax(1) // templates
         return loss, (nearest == labels).float().mean()
 
-    def parts(self):
+    def parts(self) -> dict[str, nn.Module]:
+        """Modules to store beside the network."""
         return {"clip": TextTower(self.clip)}
 
 
@@ -214,7 +220,8 @@ class TextTower(nn.Module):
         super().__init__()
         self.clip = [clip]
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors by the names that CLIP gives them."""
         state = self.clip[0].state_dict()
         return {key: tensor for key, tensor in state.items() if not key.startswith("visual.")}
 

@@ -12,14 +12,14 @@ rule calibration:
         ),
     output:
         table="results/{study}/calibration.tsv",
-    params:
-        models=lambda w: list(STUDIES[w.study]["models"]),
-        code=fingerprint("workflow/scripts/calibration.py"),
     log:
         "results/{study}/logs/calibration.log",
     benchmark:
         "results/{study}/benchmarks/calibration.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        models=lambda w: list(STUDIES[w.study]["models"]),
+        code=fingerprint("workflow/scripts/calibration.py"),
     script:
         "../scripts/calibration.py"

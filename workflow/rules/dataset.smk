@@ -7,15 +7,15 @@ rule dataset:
         source=lambda w: source_files(STUDIES[w.study]["dataset"]),
     output:
         manifest="results/{study}/dataset/manifest.tsv",
-    params:
-        dataset=lambda w: STUDIES[w.study]["dataset"],
-        code=fingerprint("workflow/scripts/dataset.py"),
     log:
         "results/{study}/logs/dataset.log",
     benchmark:
         "results/{study}/benchmarks/dataset.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        dataset=lambda w: STUDIES[w.study]["dataset"],
+        code=fingerprint("workflow/scripts/dataset.py"),
     script:
         "../scripts/dataset.py"
 
@@ -27,16 +27,16 @@ rule images:
         source=lambda w: source_files(STUDIES[w.study]["dataset"]),
     output:
         array="results/{study}/images/{geometry}/{split}.npy",
-    params:
-        dataset=lambda w: STUDIES[w.study]["dataset"],
-        geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
-        split=lambda w: w.split,
-        code=fingerprint("workflow/scripts/images.py"),
     log:
         "results/{study}/logs/images/{geometry}/{split}.log",
     benchmark:
         "results/{study}/benchmarks/images/{geometry}/{split}.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        dataset=lambda w: STUDIES[w.study]["dataset"],
+        geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
+        split=lambda w: w.split,
+        code=fingerprint("workflow/scripts/images.py"),
     script:
         "../scripts/images.py"

@@ -10,15 +10,15 @@ rule figure1:
         svg="results/{study}/figures/figure1.svg",
         png="results/{study}/figures/figure1.png",
         tsv="results/{study}/figures/figure1.tsv",
-    params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/figure1.py"),
     log:
         "results/{study}/logs/figure1.log",
     benchmark:
         "results/{study}/benchmarks/figure1.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        mean=lambda w: STUDIES[w.study]["ensemble"],
+        code=fingerprint("workflow/scripts/figure1.py"),
     script:
         "../scripts/figure1.py"
 
@@ -32,16 +32,16 @@ rule figure2:
         svg="results/{study}/figures/figure2.svg",
         png="results/{study}/figures/figure2.png",
         tsv="results/{study}/figures/figure2.tsv",
-    params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
-        label=lambda w: STUDIES[w.study]["pairs"],
-        code=fingerprint("workflow/scripts/figure2.py"),
     log:
         "results/{study}/logs/figure2.log",
     benchmark:
         "results/{study}/benchmarks/figure2.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        mean=lambda w: STUDIES[w.study]["ensemble"],
+        label=lambda w: STUDIES[w.study]["pairs"],
+        code=fingerprint("workflow/scripts/figure2.py"),
     script:
         "../scripts/figure2.py"
 
@@ -55,14 +55,14 @@ rule figure8:
         svg="results/{study}/figures/figure8.svg",
         png="results/{study}/figures/figure8.png",
         tsv="results/{study}/figures/figure8.tsv",
-    params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/figure8.py"),
     log:
         "results/{study}/logs/figure8.log",
     benchmark:
         "results/{study}/benchmarks/figure8.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        mean=lambda w: STUDIES[w.study]["ensemble"],
+        code=fingerprint("workflow/scripts/figure8.py"),
     script:
         "../scripts/figure8.py"

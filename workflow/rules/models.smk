@@ -19,16 +19,24 @@ rule train:
         weights=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("checkpoint", []),
     output:
         checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
-    params:
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        code=fingerprint("workflow/scripts/train.py"),
-    # Networks that others wait for go first.
-    priority: 1
     log:
         "results/{study}/logs/train/{model}.log",
     benchmark:
         "results/{study}/benchmarks/train/{model}.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        code=fingerprint("workflow/scripts/train.py"),
     script:
         "../scripts/train.py"
+
+
+use rule train as train_parent with:
+    """Train a network that others start from or learn from: these go first."""
+    wildcard_constraints:
+        model="|".join(PARENTS) or "-",
+    priority: 1
+
+
+ruleorder: train_parent > train

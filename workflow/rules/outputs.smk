@@ -17,16 +17,16 @@ rule extract:
             "results/{study}/outputs/{model}/calibration.h5",
             "results/{study}/outputs/{model}/test.h5",
         ],
-    params:
-        model=lambda w: w.model,
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        splits=["calibration", "test"],
-        code=fingerprint("workflow/scripts/extract.py"),
     log:
         "results/{study}/logs/extract/{model}.log",
     benchmark:
         "results/{study}/benchmarks/extract/{model}.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        model=lambda w: w.model,
+        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        splits=["calibration", "test"],
+        code=fingerprint("workflow/scripts/extract.py"),
     script:
         "../scripts/extract.py"

@@ -2,9 +2,6 @@
 
 
 rule pairs:
-    """Compare and combine all pairs of models, streaming their logits, in one job."""
-    wildcard_constraints:
-        study="|".join(MEASURED) or "-",
     input:
         manifest="results/{study}/dataset/manifest.tsv",
         calibration="results/{study}/calibration.tsv",
@@ -16,41 +13,44 @@ rule pairs:
     output:
         pairs="results/{study}/pairs.tsv",
         models="results/{study}/models.tsv",
-    params:
-        members=lambda w: STUDIES[w.study]["models"],
-        band=lambda w: STUDIES[w.study]["band"],
-        code=fingerprint("workflow/scripts/pairs.py"),
-    threads: 4
     log:
         "results/{study}/logs/pairs.log",
     benchmark:
         "results/{study}/benchmarks/pairs.tsv"
+    """Compare and combine all pairs of models, streaming their logits, in one job."""
+    wildcard_constraints:
+        study="|".join(MEASURED) or "-",
     conda:
         "../../envs/workflow.yaml"
+    threads: 4
+    params:
+        members=lambda w: STUDIES[w.study]["models"],
+        band=lambda w: STUDIES[w.study]["band"],
+        code=fingerprint("workflow/scripts/pairs.py"),
     script:
         "../scripts/pairs.py"
 
 
 rule published:
-    """Derive the same tables from a study's published numbers."""
-    wildcard_constraints:
-        study="|".join(PUBLISHED) or "-",
     input:
         table=lambda w: STUDIES[w.study]["published"]["table"],
     output:
         pairs="results/{study}/pairs.tsv",
         models="results/{study}/models.tsv",
+    log:
+        "results/{study}/logs/published.log",
+    benchmark:
+        "results/{study}/benchmarks/published.tsv"
+    """Derive the same tables from a study's published numbers."""
+    wildcard_constraints:
+        study="|".join(PUBLISHED) or "-",
+    conda:
+        "../../envs/workflow.yaml"
     params:
         base=lambda w: STUDIES[w.study]["published"]["base"],
         examples=lambda w: STUDIES[w.study]["published"]["examples"],
         corrections=lambda w: STUDIES[w.study]["published"]["corrections"],
         band=lambda w: STUDIES[w.study]["band"],
         code=fingerprint("workflow/scripts/published.py"),
-    log:
-        "results/{study}/logs/published.log",
-    benchmark:
-        "results/{study}/benchmarks/published.tsv"
-    conda:
-        "../../envs/workflow.yaml"
     script:
         "../scripts/published.py"

@@ -19,14 +19,14 @@ rule tables:
         table4_tsv="results/{study}/tables/table4.tsv",
         table4_md="results/{study}/tables/table4.md",
         table4_tex="results/{study}/tables/table4.tex",
-    params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/tables.py"),
     log:
         "results/{study}/logs/tables.log",
     benchmark:
         "results/{study}/benchmarks/tables.tsv"
     conda:
         "../../envs/workflow.yaml"
+    params:
+        mean=lambda w: STUDIES[w.study]["ensemble"],
+        code=fingerprint("workflow/scripts/tables.py"),
     script:
         "../scripts/tables.py"

@@ -61,7 +61,7 @@ def extract(
         "preprocessing": json.dumps(recipe["input"]),
         "precision": "float32",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "timm": timm.__version__,
         "parameters": sum(tensor.numel() for tensor in classifier.parameters()),
         "code": " ".join(code),

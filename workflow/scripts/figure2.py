@@ -46,14 +46,15 @@ def figure2(
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 
-    figure, axes = plots.subplots(TEXT_WIDTH, 2.4, columns=len(QUANTITIES))
+    figure, axes = plots.subplots(TEXT_WIDTH, 2.5, columns=len(QUANTITIES))
     fits = table[table["what"] == "fit"].set_index("quantity")
     for ax, (column, title) in zip(axes, QUANTITIES.items(), strict=True):
         plots.draw_scatter(ax, table, X, column)
         ax.set(xlabel="Error inconsistency (%)", ylabel=title)
         if pd.notna(fits.at[column, "r"]):
             slope = f", slope {fits.at[column, 'slope']:.2f}" if column == "improvement" else ""
-            ax.set_title(f"r = {fits.at[column, 'r']:.3f}{slope}", loc="left")
+            text = f"r = {fits.at[column, 'r']:.3f}{slope}"
+            ax.set_title(text.replace("-", "−"), loc="left")
     if mean == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
     plots.add_legend(figure, table)

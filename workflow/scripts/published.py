@@ -12,22 +12,26 @@ Improvement is e - (a + b) / 2. Of the conversion rate we know only that it is a
 that is then the top class of any mean; what it gets right besides may include examples that both
 get wrong.
 
-Intervals are of the printed shares in the stated number of examples; that of error consistency
-takes the accuracies as given. Improvement has none: it would need the answers by example.
+Intervals take the printed shares to be of the stated number of examples. Improvement has none: it
+would need to know how many examples the ensemble alone gets right.
 """
 
 import difflib
+import logging
 import re
 
 import numpy as np
 import pandas as pd
 
+from workflow.lib import metrics
 from workflow.lib.categories import BASE, more_divergent
 from workflow.lib.jobs import replacing
-from workflow.lib.metrics import wilson
+
+log = logging.getLogger("uncorrelated")
 
 GROUPS = {"1": "main", "2": "high", "3": "low", "4": "others"}
 PERCENTAGES = ["accuracy", "ensemble_accuracy"]
+SHARES = ["both_right", "both_wrong", "only_1", "only_2", "conversion_rate"]
 NUMBERS = [*PERCENTAGES, "error_inconsistency", "temperature"]
 
 
@@ -74,7 +78,10 @@ def published(
     outside = (rows["group"] == "main") & ~rows["accuracy"].between(*band)
     rows["group"] = rows["group"].mask(outside, "others")
 
-    for made, path in ((model_table(rows, examples), models), (pair_table(rows, examples), pairs)):
+    compared = pair_table(rows, examples)
+    for name in compared.loc[~compared[SHARES].apply(_is_share).all(axis=1), "name_2"]:
+        log.warning("%s: the printed numbers contradict each other; correct the wrong one", name)
+    for made, path in ((model_table(rows, examples), models), (compared, pairs)):
         with replacing(path) as part:
             made.to_csv(part, sep="\t", index=False)
 
@@ -192,30 +199,47 @@ def pair_table(rows: pd.DataFrame, examples: int) -> pd.DataFrame:
     }.items():
         made[column] = share
         made[f"{column}_low"], made[f"{column}_high"] = share_interval(share, examples)
-    chance = a * b + (1 - a) * (1 - b)
-    for end, differing in {
-        "": inconsistency,
-        "_low": made["error_inconsistency_high"],
-        "_high": made["error_inconsistency_low"],
-        "_min": 1 - (a + b - 1).abs(),
-        "_max": (a - b).abs(),
-    }.items():
-        made[f"error_consistency{end}"] = (1 - differing - chance) / (1 - chance)
+    counts = [
+        made[column] * examples for column in ("both_right", "only_1", "only_2", "both_wrong")
+    ]
+    made["error_consistency"] = metrics.error_consistency(*counts)
+    for bounds, ends in (
+        (metrics.error_consistency_interval(*counts), ("low", "high")),
+        (metrics.error_consistency_bounds(*counts), ("min", "max")),
+    ):
+        for end, bound in zip(ends, bounds, strict=True):
+            made[f"error_consistency_{end}"] = bound
     made["ensemble_accuracy"] = ensemble
     low, high = share_interval(ensemble, examples)
     made["ensemble_accuracy_low"], made["ensemble_accuracy_high"] = low, high
     made["improvement"] = ensemble - (a + b) / 2
     made["improvement_low"] = made["improvement_high"] = np.nan
-    made["conversion_rate"] = (ensemble - both_right) / inconsistency
+    made["conversion_rate"] = ((ensemble - both_right) / inconsistency).clip(upper=1)
     low, high = share_interval(made["conversion_rate"], inconsistency * examples)
     made["conversion_rate_low"], made["conversion_rate_high"] = low, high
     return made
 
 
-def share_interval(share: pd.Series, examples: int | pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Give the 95 % interval of a share of examples, both rounded to whole examples."""
+def share_interval(share: pd.Series, examples: int | pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Give the 95 % interval of a share of a number of examples.
+
+    Parameters
+    ----------
+    share : Series of float
+    examples : int or Series of float
+        Counts are rounded to whole examples.
+
+    Returns
+    -------
+    low, high : ndarray of float64
+        NaN for a share that is impossible.
+    """
     examples = np.round(examples)
-    return wilson(np.round(share * examples), examples)
+    return metrics.wilson(np.round(share.where(_is_share(share)) * examples), examples)
+
+
+def _is_share(values: pd.Series) -> pd.Series:
+    return values.between(-1e-9, 1 + 1e-9)  # rounding may leave a little
 
 
 if "snakemake" in globals():

@@ -19,7 +19,7 @@ from torch import nn
 from workflow.lib import networks, probes, training
 from workflow.lib.datasets import Manifest
 from workflow.lib.images import Images
-from workflow.lib.jobs import InputError, replacing
+from workflow.lib.jobs import InputError
 
 log = logging.getLogger("uncorrelated")
 

@@ -1,0 +1,139 @@
+"""Runs Snakemake on copies of the checkout."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "tests/run/small.yaml"
+
+
+class Checkout:
+    """A copy of the checkout to run Snakemake in."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def new(cls, path: Path) -> "Checkout":
+        """Copy what a fresh clone would hold, with today's dates."""
+        tracked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        names = subprocess.run(tracked, cwd=ROOT, capture_output=True, check=True).stdout
+        for name in filter(None, names.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, path / name)
+        return cls(path)
+
+    def snakemake(self, *arguments: str, study: str | None = SMALL) -> subprocess.CompletedProcess:
+        """Run Snakemake as a user does; its output is text, both streams in one."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        if study:
+            command += ["--configfile", study]
+        environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST")}
+        return subprocess.run(
+            command, cwd=self.path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, study: str | None = SMALL) -> str:
+        """Run Snakemake, which must succeed."""
+        done = self.snakemake(*arguments, study=study)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self, study: str = SMALL) -> dict[str, int]:
+        """Count the jobs that Snakemake would run now, by rule."""
+        output = self.run("--dry-run", study=study)
+        if "Nothing to be done" in output:
+            return {}
+        table = output.rpartition("Job stats:")[2].partition("\n\n")[0]
+        jobs = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+        assert jobs.pop("total") == sum(jobs.values())
+        jobs.pop("all", None)
+        return jobs
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text that a file holds exactly once."""
+        text = (self.path / name).read_text()
+        assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
+        (self.path / name).write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """The small study, run from nothing."""
+    checkout = Checkout.new(tmp_path_factory.mktemp("finished"))
+    checkout.run()
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished, tmp_path) -> Checkout:
+    """A copy of the finished study, dates and all, to change."""
+    shutil.copytree(finished.path, tmp_path / "copy", symlinks=True)
+    return Checkout(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def folder_study(tmp_path_factory) -> tuple[Checkout, str]:
+    """A study of a folder of photographs by class, with weights brought by the user."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from workflow.lib import networks
+
+    checkout = Checkout.new(tmp_path_factory.mktemp("folder"))
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 20)):
+        for channel, name in enumerate(("red", "green", "blue")):
+            place = checkout.path / "photos" / split / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 120, (32, 40, 3), dtype=np.uint8)
+                pixels[..., channel] += 60
+                Image.fromarray(pixels).save(place / f"{i:02d}.png")
+    torch.manual_seed(0)
+    recipe = {
+        "architecture": "test_resnet",
+        "options": {"channels": [8, 8, 8, 16]},
+        "input": {"mean": [0.5, 0.5, 0.5]},
+    }
+    networks.save(checkout.path / "mine.safetensors", {}, networks.create(recipe, 3))
+    study = "studies/photos.yaml"
+    (checkout.path / study).write_text(
+        """
+study: photos
+dataset: {kind: folder, path: photos, seed: 0, splits: {train: 120, calibration: rest}}
+band: [0, 1]
+recipe:
+  architecture: test_resnet
+  options: {channels: [8, 8, 8, 16]}
+  objective: supervised
+  data: [train]
+  labels: classes
+  seed: 0
+  epochs: 20
+  batch_size: 20
+  optimizer: adamw
+  learning_rate: 0.01
+  weight_decay: 0.02
+  label_smoothing: 0.0
+  shift: 1
+  flip: true
+  input: {size: 32, crop: 0.9, interpolation: bicubic, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}
+pretraining: {}
+models:
+  base: {category: base}
+  again: {category: reinit, seed: 1}
+  mine: {category: dataset, set: low, checkpoint: mine.safetensors}
+"""
+    )
+    checkout.run(study=study)
+    return checkout, study

@@ -1,0 +1,144 @@
+"""A whole small study, from nothing: every output is there and the numbers agree."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from scipy.special import softmax
+
+from tests.run.conftest import SMALL, Checkout
+
+
+@pytest.fixture(scope="session")
+def results(finished):
+    return finished.path / "results/small"
+
+
+def read(path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t")
+
+
+def test_every_figure_and_table_of_both_studies_is_there(finished):
+    for study in ("small", "paper"):
+        for number in (1, 2, 8):
+            for kind in ("pdf", "svg", "png", "tsv"):
+                path = finished.path / f"results/{study}/figures/figure{number}.{kind}"
+                assert path.stat().st_size > 300, path
+        for number in (1, 2, 3, 4):
+            for kind in ("tsv", "md", "tex"):
+                path = finished.path / f"results/{study}/tables/table{number}.{kind}"
+                assert path.stat().st_size > 0, path
+
+
+def test_models_learn(results):
+    accuracy = read(results / "models.tsv").set_index("model")["accuracy"]
+    assert (accuracy.drop("low") > 0.5).all(), accuracy
+    assert accuracy["high"] > accuracy["low"]
+
+
+def test_no_model_is_dropped_in_silence(results):
+    models = read(results / "models.tsv")
+    study = yaml.safe_load((results.parents[1] / SMALL).read_text())
+    assert list(models["model"]) == list(study["models"])
+    listed = [
+        name for n in (1, 2, 3, 4) for name in read(results / f"tables/table{n}.tsv")["model"]
+    ]
+    assert sorted(listed) == sorted(models["model"])
+
+
+def test_pairs_agree_with_a_plain_computation_from_the_outputs(results):
+    pairs = read(results / "pairs.tsv")
+    fits = read(results / "calibration.tsv").set_index("model")["temperature"]
+    keys = list(fits.index)
+    assert len(pairs) == 2 * len(keys) * (len(keys) - 1) / 2
+    logits = {}
+    for key in keys:
+        with h5py.File(results / f"outputs/{key}/test.h5") as file:
+            logits[key], labels = file["logits"][:].astype(float) / fits[key], file["labels"][:]
+    for row in pairs[::5].itertuples():
+        first, second = logits[row.model_1], logits[row.model_2]
+        right = [values.argmax(1) == labels for values in (first, second)]
+        scores = first + second
+        if row.mean == "probability":
+            scores = softmax(first, axis=1) + softmax(second, axis=1)
+        ensemble = scores.argmax(1) == labels
+        assert row.error_inconsistency == pytest.approx(np.mean(right[0] != right[1]))
+        assert row.ensemble_accuracy == pytest.approx(ensemble.mean())
+        assert row.improvement == pytest.approx(ensemble.mean() - np.mean(right))
+        assert row.conversion_rate == pytest.approx(ensemble[right[0] != right[1]].mean())
+
+
+def test_calibration_never_hurts_the_likelihood(results):
+    table = read(results / "calibration.tsv")
+    assert (table["nll_after"] <= table["nll_before"] + 1e-12).all()
+    assert (table["temperature"] > 0).all()
+    assert table["converged"].all()
+
+
+def test_outputs_say_what_made_them(results):
+    with h5py.File(results / "outputs/base/test.h5") as file:
+        assert file["logits"].shape == (10000, 10)
+        assert file["features"].shape == (10000, 32)
+        for name in ("weights", "digest", "model", "preprocessing", "precision", "device", "torch"):
+            assert file.attrs[name]
+        assert json.loads(file.attrs["preprocessing"])["size"] == 28
+
+
+def test_a_second_run_from_nothing_gives_the_same_numbers(results, tmp_path):
+    again = Checkout.new(tmp_path / "again")
+    again.run("results/small/models/simclr-tuned/checkpoint.safetensors")
+    name = "models/simclr-tuned/checkpoint.safetensors"
+    assert (again.path / "results/small" / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_killed_training_goes_on_from_its_last_epoch(results, tmp_path):
+    checkout = Checkout.new(tmp_path / "killed")
+    name = "results/small/models/high/checkpoint.safetensors"
+    state = (checkout.path / name).with_name("resume.pt")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", SMALL, name]
+    process = subprocess.Popen(
+        command, cwd=checkout.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not state.exists():
+        assert time.monotonic() < deadline, "no epoch was finished"
+        assert process.poll() is None, "finished too soon to be killed"
+        time.sleep(0.01)
+    import os
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    checkout.run("--unlock")
+    checkout.run(name)
+    log = (checkout.path / "results/small/logs/train/high.log").read_text()
+    assert "resuming after epoch" in log
+    assert "epoch 1 of 3" not in log
+    assert (checkout.path / name).read_bytes() == (results.parents[1] / name).read_bytes()
+    assert not state.exists()
+
+
+def test_a_folder_of_ones_own_images(folder_study):
+    checkout, _ = folder_study
+    models = read(checkout.path / "results/photos/models.tsv").set_index("model")
+    assert (models.drop("mine")["accuracy"] > 0.6).all()
+    assert (checkout.path / "results/photos/figures/figure2.png").stat().st_size > 0
+    with h5py.File(checkout.path / "results/photos/outputs/base/test.h5") as file:
+        assert file["ids"].asstr()[0] == "test/blue/00.png"
+
+
+def test_weights_brought_by_the_user_are_used(folder_study):
+    checkout, _ = folder_study
+    outputs = checkout.path / "results/photos/outputs"
+    with h5py.File(outputs / "base/test.h5") as base, h5py.File(outputs / "mine/test.h5") as mine:
+        assert mine["logits"].shape == base["logits"].shape
+        assert not np.array_equal(mine["logits"], base["logits"])
+    assert Image.open(checkout.path / "photos/train/red/00.png").size == (40, 32)

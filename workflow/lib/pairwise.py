@@ -1,0 +1,285 @@
+"""All pairs of models in one pass over their logits: what both get right, and what they gain.
+
+both members with an early stop (the threshold algorithm of Fagin, Lotem, Naor 2003), not by
+both members with an early stop (the threshold algorithm of Fagin, Lotem, Naor 2003), not from
+adding all classes; where both members have the same top class there is nothing to do. Counts of
+right and wrong come from a product of correctness matrices.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from workflow.lib.jobs import InputError
+
+MEANS = ("probability", "logit")
+CANDIDATES = 16  # sorted classes of each model and example; beyond them all classes are looked at
+STRIP = 8  # rows of which exponentials are held: few, to stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How often what happened, by model or by pair of models.
+
+    Attributes
+    ----------
+    examples : int
+    correct : ndarray of int64, shape (models,)
+        Examples that each model gets right.
+    both_right : ndarray of int64, shape (models, models)
+        Symmetric, with `correct` on its diagonal.
+    converted : dict of str to ndarray of int64, shape (models, models)
+        For each mean, examples that exactly one of a pair and their ensemble get right.
+    rescued : dict of str to ndarray of int64, shape (models, models)
+        For each mean, examples that both of a pair get wrong and their ensemble gets right.
+    """
+
+    examples: int
+    correct: np.ndarray
+    both_right: np.ndarray
+    converted: dict[str, np.ndarray]
+    rescued: dict[str, np.ndarray]
+
+
+def count_pairs(
+    logits: Sequence,
+    labels: np.ndarray,
+    temperatures: Sequence[float],
+    *,
+    names: Sequence[str] | None = None,
+    threads: int = 1,
+    memory: float = 400e6,
+    progress: Callable[[int], None] = lambda examples: None,
+) -> PairCounts:
+    """Compare and combine all pairs of models.
+
+    An ensemble predicts the class with the largest mean of its members' calibrated probabilities,
+    softmax(logits / temperature), or of their calibrated logits, logits / temperature, both in
+    float64; the lowest class index wins a tie.
+
+    Parameters
+    ----------
+    logits : sequence of arrays of float, shape (examples, classes)
+        One a model; NumPy arrays or HDF5 datasets, read once, in contiguous blocks of rows.
+    labels : ndarray of int, shape (examples,)
+    temperatures : sequence of float
+        One a model.
+    names : sequence of str, optional
+        Of the models, for messages.
+    threads : int
+        The counts do not depend on it.
+    memory : float
+        Bytes that the logits and exponentials in work may take, of all threads together. Each
+        holds at least 8 examples: 12 bytes for every model, class and example of them.
+    progress : callable, optional
+        Told the number of examples of every block done.
+
+    Raises
+    ------
+    InputError
+        If logits are not finite, shapes differ, a label is out of range, or a temperature is not
+        positive.
+    """
+    names = list(names or map(str, range(len(logits))))
+    labels = np.asarray(labels, dtype=np.int64)
+    temperatures = np.asarray(temperatures, dtype=np.float64)
+    examples, classes = logits[0].shape
+    for name, array, temperature in zip(names, logits, temperatures, strict=True):
+        if array.shape != (len(labels), classes):
+            raise InputError(
+                f"the logits of '{name}' have the shape {array.shape}, "
+                f"not {(len(labels), classes)} as others"
+            )
+        if not temperature > 0:
+            raise InputError(f"the temperature of '{name}' is {temperature}, not positive")
+    if examples and not 0 <= labels.min() <= labels.max() < classes:
+        raise InputError(f"labels go from {labels.min()} to {labels.max()}: {classes} classes")
+
+    models = len(logits)
+    # A thread holds the logits of a block as they were read, and exponentials of a few rows of it.
+    share = memory / threads - 8 * STRIP * models * classes
+    rows = max(STRIP, min(int(share / (4 * models * classes)), 512, -(-examples // threads)))
+    blocks = [slice(start, min(start + rows, examples)) for start in range(0, examples, rows)]
+    reading = threading.Lock()
+
+    def count(block: slice) -> tuple[np.ndarray, np.ndarray]:
+        values = np.empty((models, block.stop - block.start, classes), np.float32)
+        for model in range(models):
+            with reading:
+                values[model] = logits[model][block]
+        right = np.empty((block.stop - block.start, models), np.bool_)
+        gained = np.zeros((2, len(MEANS), models, models), np.int64)
+        for start in range(0, block.stop - block.start, STRIP):
+            strip = values[:, start : start + STRIP]
+            exponentials, sums = _exponentials(strip, temperatures, names)
+            place = slice(block.start + start, block.start + start + strip.shape[1])
+            _compare(
+                strip,
+                exponentials,
+                sums,
+                temperatures,
+                labels[place],
+                right[start : start + STRIP],
+                gained,
+            )
+        progress(block.stop - block.start)
+        single = right.astype(np.float32)  # exact: counts stay far below 2^24
+        return (single.T @ single).astype(np.int64), gained
+
+    both_right = np.zeros((models, models), np.int64)
+    gained = np.zeros((2, len(MEANS), models, models), np.int64)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for right, more in pool.map(count, blocks):
+                both_right += right
+                gained += more
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    gained += gained.transpose(0, 1, 3, 2)
+    converted, rescued = (dict(zip(MEANS, part, strict=True)) for part in gained)
+    return PairCounts(examples, both_right.diagonal().copy(), both_right, converted, rescued)
+
+
+def _exponentials(
+    values: np.ndarray, temperatures: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numerators and denominators of the calibrated softmax of a few rows.
+
+    NumPy's own exponential is used, so that probabilities are bit for bit those of a plain NumPy
+    computation.
+
+    Returns
+    -------
+    exponentials : ndarray of float64, shape (models, rows, classes)
+    sums : ndarray of float64, shape (models, rows)
+    """
+    exponentials = np.empty(values.shape)
+    for model, temperature in enumerate(temperatures):
+        scaled = np.divide(values[model], temperature, out=exponentials[model], dtype=np.float64)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        np.exp(scaled, out=scaled)
+    sums = exponentials.sum(axis=2)
+    # An infinity or a NaN among the logits ends in a NaN here, except minus infinity.
+    bad = np.flatnonzero(~np.isfinite(sums).all(axis=1) | np.isneginf(values).any(axis=(1, 2)))
+    if len(bad):
+        raise InputError(f"the logits of '{names[bad[0]]}' hold NaN or infinity")
+    return exponentials, sums
+
+
+@numba.njit(nogil=True, cache=True)
+def _compare(values, exponentials, sums, temperatures, labels, right, gained):
+    """Find who is right, and which pairs are right together though not both alone.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (models, rows, classes)
+    exponentials, sums
+        As `_exponentials` gives them.
+    temperatures : ndarray of float64, shape (models,)
+    labels : ndarray of int64, shape (rows,)
+    right : ndarray of bool, shape (rows, models)
+        Filled in.
+    gained : ndarray of int64, shape (2, means, models, models)
+        Added to, above the diagonal: examples that exactly one of a pair gets right and their
+        ensemble too, and examples that both get wrong and their ensemble gets right.
+    """
+    models, rows, classes = values.shape
+    count = min(CANDIDATES, classes)
+    candidates = np.empty((models, count), np.int64)
+    # The sorted candidates' scores, and the label's, for both means.
+    scores = np.empty((2, models, count))
+    own = np.empty((2, models))
+    for row in range(rows):
+        label = labels[row]
+        for model in range(models):
+            _largest(values[model, row], candidates[model])
+            right[row, model] = candidates[model, 0] == label
+            for place in range(count):
+                c = candidates[model, place]
+                scores[0, model, place] = exponentials[model, row, c] / sums[model, row]
+                scores[1, model, place] = values[model, row, c] / temperatures[model]
+            own[0, model] = exponentials[model, row, label] / sums[model, row]
+            own[1, model] = values[model, row, label] / temperatures[model]
+        for a in range(models):
+            for b in range(a + 1, models):
+                inconsistent = right[row, a] != right[row, b]
+                # With one top class for both, it is the ensemble's: no score is above the sum of
+                # both highest, and among equals it has the lowest index for both.
+                if not inconsistent and candidates[a, 0] == candidates[b, 0]:
+                    continue
+                kind = 0 if inconsistent else 1
+                if _label_wins(
+                    label,
+                    own[0, a] + own[0, b],
+                    candidates[a],
+                    candidates[b],
+                    scores[0, a],
+                    scores[0, b],
+                    exponentials[a, row],
+                    exponentials[b, row],
+                    sums[a, row],
+                    sums[b, row],
+                ):
+                    gained[kind, 0, a, b] += 1
+                if _label_wins(
+                    label,
+                    own[1, a] + own[1, b],
+                    candidates[a],
+                    candidates[b],
+                    scores[1, a],
+                    scores[1, b],
+                    values[a, row],
+                    values[b, row],
+                    temperatures[a],
+                    temperatures[b],
+                ):
+                    gained[kind, 1, a, b] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _largest(values, candidates):
+    """Fill in the indices of the largest values, largest first, equal ones by index."""
+    count = len(candidates)
+    found = 0
+    least = values[0]
+    for c in range(len(values)):
+        value = values[c]
+        if found == count and value <= least:
+            continue
+        place = min(found, count - 1)
+        while place > 0 and values[candidates[place - 1]] < value:
+            candidates[place] = candidates[place - 1]
+            place -= 1
+        candidates[place] = c
+        found = min(found + 1, count)
+        least = values[candidates[found - 1]]
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _label_wins(label, score, first, second, first_scores, second_scores,
+                first_row, second_row, first_scale, second_scale):  # fmt: skip
+    """Whether no class has a higher sum of both scores than the label, or an equal one before it.
+
+    Classes are looked at in the order of both members' sorted candidates, until what is left can't
+    reach the label: a class that neither list has shown yet is at most as good as both their ends.
+    """
+    for place in range(len(first)):
+        a, b = first[place], second[place]
+        total = first_scores[place] + second_row[a] / second_scale
+        if total > score or (total == score and a < label):
+            return False
+        total = first_row[b] / first_scale + second_scores[place]
+        if total > score or (total == score and b < label):
+            return False
+        if first_scores[place] + second_scores[place] < score:
+            return True
+    for c in range(len(first_row)):
+        total = first_row[c] / first_scale + second_row[c] / second_scale
+        if total > score or (total == score and c < label):
+            return False
+    return True
