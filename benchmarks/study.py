@@ -27,7 +27,7 @@ def main() -> None:
         jobs=("s", "size"), seconds=("s", "sum"), longest=("s", "max"), peak_mb=("max_rss", "max")
     )
     print(by_rule.sort_values("seconds", ascending=False).round(1).to_string())
-    largest = jobs.loc[jobs["max_rss"].idxmax()]
+    largest = jobs.nlargest(1, "max_rss").iloc[0]
     print(
         f"\n{len(jobs)} jobs, {jobs['s'].sum():.0f} s one after another; most memory: "
         f"{largest['max_rss']:.0f} MB ({largest['file']})"

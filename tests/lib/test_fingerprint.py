@@ -10,7 +10,7 @@ from workflow.lib.fingerprint import ROOT, fingerprint
 FILES = {
     "envs/requirements.txt": "numpy==2.0\nscikit-learn==1.5\ntorch==2.1\n",
     "workflow/lib/__init__.py": "",
-    "workflow/lib/near.py": '"""N."""\nfrom workflow.lib.far import g\n\ndef f():\n    return g()\n',
+    "workflow/lib/near.py": "from workflow.lib.far import g\n\ndef f():\n    return g()\n",
     "workflow/lib/far.py": "import numpy as np\n\ndef g():\n    # why\n    return np.pi\n",
     "workflow/lib/other.py": "import torch\n",
     "workflow/scripts/a.py": "from sklearn.svm import SVC\nfrom workflow.lib import near\n",

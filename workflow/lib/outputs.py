@@ -158,7 +158,8 @@ class Outputs:
         model = self.path.parent.name
         again = f"delete it, and the model '{model}' is extracted again"
         try:
-            self._file = h5py.File(self.path, "r")
+            # Blocks are read once: a cache of chunks would only take memory, for every open file.
+            self._file = h5py.File(self.path, "r", rdcc_nbytes=0)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error}; {again}") from error
         try:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numba
 import numpy as np
@@ -17,8 +18,9 @@ import numpy as np
 from workflow.lib.jobs import InputError
 
 MEANS = ("probability", "logit")
-CANDIDATES = 16  # sorted classes of each model and example; beyond them all classes are looked at
-STRIP = 8  # rows of which exponentials are held: few, to stay in the processor's cache
+CANDIDATES = 8  # sorted classes of each model and example; beyond them all classes are looked at
+EXPONENT = np.int32(0x7F800000)  # of a float32
+STRIP = 4  # rows of which exponentials are held: few, to stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def count_pairs(
     *,
     names: Sequence[str] | None = None,
     threads: int = 1,
-    memory: float = 400e6,
+    memory: float = 100e6,
     progress: Callable[[int], None] = lambda examples: None,
 ) -> PairCounts:
     """Compare and combine all pairs of models.
@@ -74,7 +76,7 @@ def count_pairs(
         The counts do not depend on it.
     memory : float
         Bytes that the logits and exponentials in work may take, of all threads together. Each
-        holds at least 8 examples: 12 bytes for every model, class and example of them.
+        holds at least 4 examples: 12 bytes for every model, class and example of them.
     progress : callable, optional
         Told the number of examples of every block done.
 
@@ -104,29 +106,30 @@ def count_pairs(
     share = memory / threads - 8 * STRIP * models * classes
     rows = max(STRIP, min(int(share / (4 * models * classes)), 512, -(-examples // threads)))
     blocks = [slice(start, min(start + rows, examples)) for start in range(0, examples, rows)]
+    buffers = SimpleQueue()
+    for _ in range(threads):
+        buffers.put(np.empty((models, rows, classes), np.float32))
     reading = threading.Lock()
 
     def count(block: slice) -> tuple[np.ndarray, np.ndarray]:
-        values = np.empty((models, block.stop - block.start, classes), np.float32)
+        buffer = buffers.get()
+        try:
+            return compare(block, buffer)
+        finally:
+            buffers.put(buffer)
+
+    def compare(block: slice, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        size = block.stop - block.start
         for model in range(models):
             with reading:
-                values[model] = logits[model][block]
-        right = np.empty((block.stop - block.start, models), np.bool_)
+                values[model, :size] = logits[model][block]
+        right = np.empty((size, models), np.bool_)
         gained = np.zeros((2, len(MEANS), models, models), np.int64)
-        for start in range(0, block.stop - block.start, STRIP):
-            strip = values[:, start : start + STRIP]
-            exponentials, sums = _exponentials(strip, temperatures, names)
-            place = slice(block.start + start, block.start + start + strip.shape[1])
-            _compare(
-                strip,
-                exponentials,
-                sums,
-                temperatures,
-                labels[place],
-                right[start : start + STRIP],
-                gained,
-            )
-        progress(block.stop - block.start)
+        for start in range(0, size, STRIP):
+            strip = slice(start, min(start + STRIP, size))
+            exponentials, sums = _exponentials(values, strip, temperatures, names)
+            _compare(values, start, exponentials, sums, temperatures, labels[block], right, gained)
+        progress(size)
         single = right.astype(np.float32)  # exact: counts stay far below 2^24
         return (single.T @ single).astype(np.int64), gained
 
@@ -146,68 +149,112 @@ def count_pairs(
 
 
 def _exponentials(
-    values: np.ndarray, temperatures: np.ndarray, names: Sequence[str]
+    values: np.ndarray, strip: slice, temperatures: np.ndarray, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numerators and denominators of the calibrated softmax of a few rows.
+    """Numerators and denominators of the calibrated softmax of a strip of rows.
 
     NumPy's own exponential is used, so that probabilities are bit for bit those of a plain NumPy
-    computation.
+    computation; and on all models at once, since each call into NumPy holds up other threads.
 
     Returns
     -------
     exponentials : ndarray of float64, shape (models, rows, classes)
     sums : ndarray of float64, shape (models, rows)
     """
-    exponentials = np.empty(values.shape)
-    for model, temperature in enumerate(temperatures):
-        scaled = np.divide(values[model], temperature, out=exponentials[model], dtype=np.float64)
-        scaled -= scaled.max(axis=1, keepdims=True)
-        np.exp(scaled, out=scaled)
-    sums = exponentials.sum(axis=2)
-    # An infinity or a NaN among the logits ends in a NaN here, except minus infinity.
-    bad = np.flatnonzero(~np.isfinite(sums).all(axis=1) | np.isneginf(values).any(axis=(1, 2)))
-    if len(bad):
-        raise InputError(f"the logits of '{names[bad[0]]}' hold NaN or infinity")
-    return exponentials, sums
+    models, _, classes = values.shape
+    exponentials = np.empty((models, strip.stop - strip.start, classes))
+    bad = _scale(values, values.view(np.int32), strip.start, temperatures, exponentials)
+    if bad >= 0:
+        raise InputError(f"the logits of '{names[bad]}' hold NaN or infinity")
+    np.exp(exponentials, out=exponentials)
+    return exponentials, exponentials.sum(axis=2)
 
 
 @numba.njit(nogil=True, cache=True)
-def _compare(values, exponentials, sums, temperatures, labels, right, gained):
+def _scale(values, bits, start, temperatures, scaled):
+    """Fill in values / temperature minus its largest in each row; gives a model with a bad value.
+
+    Blocks are passed whole, with the first row of the strip, so that a row is known to lie in one
+    piece and several of its values are handled at a time.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (models, block, classes)
+    bits : ndarray of int32
+        The same memory: numbers that are not finite have all bits of the exponent set.
+    start : int
+    temperatures : ndarray of float64, shape (models,)
+    scaled : ndarray of float64, shape (models, rows, classes)
+
+    Returns
+    -------
+    int
+        -1 if all values are finite.
+    """
+    models, rows, classes = scaled.shape
+    for model in range(models):
+        temperature = temperatures[model]
+        for row in range(rows):
+            here = values[model, start + row]
+            exponents = np.int32(0)
+            for c in range(classes):
+                exponents = max(exponents, bits[model, start + row, c] & EXPONENT)
+            if exponents == EXPONENT:
+                return model
+            largest = np.float64(_largest_value(here)) / temperature
+            for c in range(classes):
+                scaled[model, row, c] = np.float64(here[c]) / temperature - largest
+    return -1
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)  # so that several values are compared at a time
+def _largest_value(values):
+    largest = values[0]
+    for value in values:
+        largest = max(largest, value)
+    return largest
+
+
+@numba.njit(nogil=True, cache=True)
+def _compare(values, start, exponentials, sums, temperatures, labels, right, gained):
     """Find who is right, and which pairs are right together though not both alone.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (models, rows, classes)
+    values : ndarray of float32, shape (models, block, classes)
+    start : int
+        First row of the block that is looked at.
     exponentials, sums
-        As `_exponentials` gives them.
+        Of the rows from there, as `_exponentials` gives them.
     temperatures : ndarray of float64, shape (models,)
-    labels : ndarray of int64, shape (rows,)
-    right : ndarray of bool, shape (rows, models)
+    labels : ndarray of int64, shape (block,)
+    right : ndarray of bool, shape (block, models)
         Filled in.
     gained : ndarray of int64, shape (2, means, models, models)
         Added to, above the diagonal: examples that exactly one of a pair gets right and their
         ensemble too, and examples that both get wrong and their ensemble gets right.
     """
-    models, rows, classes = values.shape
+    models, rows, classes = exponentials.shape
     count = min(CANDIDATES, classes)
     candidates = np.empty((models, count), np.int64)
     # The sorted candidates' scores, and the label's, for both means.
     scores = np.empty((2, models, count))
     own = np.empty((2, models))
     for row in range(rows):
-        label = labels[row]
+        at = start + row
+        label = labels[at]
         for model in range(models):
-            _largest(values[model, row], candidates[model])
-            right[row, model] = candidates[model, 0] == label
+            _largest(values[model, at], candidates[model])
+            right[at, model] = candidates[model, 0] == label
             for place in range(count):
                 c = candidates[model, place]
                 scores[0, model, place] = exponentials[model, row, c] / sums[model, row]
-                scores[1, model, place] = values[model, row, c] / temperatures[model]
+                scores[1, model, place] = values[model, at, c] / temperatures[model]
             own[0, model] = exponentials[model, row, label] / sums[model, row]
-            own[1, model] = values[model, row, label] / temperatures[model]
+            own[1, model] = values[model, at, label] / temperatures[model]
         for a in range(models):
             for b in range(a + 1, models):
-                inconsistent = right[row, a] != right[row, b]
+                inconsistent = right[at, a] != right[at, b]
                 # With one top class for both, it is the ensemble's: no score is above the sum of
                 # both highest, and among equals it has the lowest index for both.
                 if not inconsistent and candidates[a, 0] == candidates[b, 0]:
@@ -233,8 +280,8 @@ def _compare(values, exponentials, sums, temperatures, labels, right, gained):
                     candidates[b],
                     scores[1, a],
                     scores[1, b],
-                    values[a, row],
-                    values[b, row],
+                    values[a, at],
+                    values[b, at],
                     temperatures[a],
                     temperatures[b],
                 ):

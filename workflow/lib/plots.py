@@ -221,7 +221,7 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
     if points.empty:
         return
     ax.figure.draw_without_rendering()
-    taken = _ink(ax)  # (dots, 2), pixels
+    taken, boxes = _ink(ax), []  # (dots, 2), pixels
     pixel = 72 / ax.figure.dpi  # in points
     for point in points.to_dict("records"):
         xy = 100 * point[x], 100 * point[y]
@@ -248,12 +248,16 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         anchor = ax.transData.transform(xy)
         half = Text.get_window_extent(text).size / 2  # the annotation's own includes the leader
         places = list(_places(anchor, half, 1 / pixel))
-        costs = [_cost(ax, taken, centre - half, centre + half) for centre in places]
+        costs = [
+            _cost(ax, taken, centre - half, centre + half) + _crossed(anchor, centre, boxes)
+            for centre in places
+        ]
         centre = places[np.argmin(costs)]
         text.set_position((centre - anchor) * pixel)
         # So dense that to cover a label costs more than to cover anything else.
         across = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 20)), axis=-1)
         leader = np.linspace(anchor, centre, 20)
+        boxes.append((centre - half, centre + half))
         taken = np.concatenate([taken, centre + across.reshape(-1, 2) * half, leader])
 
 
@@ -308,7 +312,12 @@ def _faint(category: str) -> dict:
 
 
 def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float = 0.0) -> None:
-    """Draw a category's mean and its intervals, at a height of its own if `y` is none."""
+    """Draw a category's mean and its intervals, at a height of its own if `y` is none.
+
+    In a plane, intervals of two models (t = 12.7) would cross the whole panel and tell nothing.
+    """
+    if y and mean["models"] < 3:
+        mean = {**mean, f"{x}_high": np.nan, f"{y}_high": np.nan}
     ax.errorbar(
         100 * mean[x],
         100 * mean[y] if y else row,
@@ -371,3 +380,9 @@ def _cost(ax: Axes, taken: np.ndarray, low: np.ndarray, high: np.ndarray) -> int
     margin = 0.04 * ax.figure.dpi  # half a marker
     covered = ((taken > low - margin) & (taken < high + margin)).all(axis=1)
     return int(covered.sum()) if inside else len(taken)
+
+
+def _crossed(start: np.ndarray, end: np.ndarray, boxes: list) -> int:
+    """Cost of a leader: what covering a dozen dots costs for each label that it would cross."""
+    leader = np.linspace(start, end, 100)
+    return sum(12 for low, high in boxes if ((leader > low) & (leader < high)).all(axis=1).any())

@@ -8,7 +8,11 @@ rule figure1:
     output:
         pdf="results/{study}/figures/figure1.pdf",
         svg="results/{study}/figures/figure1.svg",
-        png="results/{study}/figures/figure1.png",
+        png=report(
+            "results/{study}/figures/figure1.png",
+            caption="../report/figure1.rst",
+            category="{study}",
+        ),
         tsv="results/{study}/figures/figure1.tsv",
     log:
         "results/{study}/logs/figure1.log",
@@ -30,7 +34,11 @@ rule figure2:
     output:
         pdf="results/{study}/figures/figure2.pdf",
         svg="results/{study}/figures/figure2.svg",
-        png="results/{study}/figures/figure2.png",
+        png=report(
+            "results/{study}/figures/figure2.png",
+            caption="../report/figure2.rst",
+            category="{study}",
+        ),
         tsv="results/{study}/figures/figure2.tsv",
     log:
         "results/{study}/logs/figure2.log",
@@ -53,7 +61,11 @@ rule figure8:
     output:
         pdf="results/{study}/figures/figure8.pdf",
         svg="results/{study}/figures/figure8.svg",
-        png="results/{study}/figures/figure8.png",
+        png=report(
+            "results/{study}/figures/figure8.png",
+            caption="../report/figure8.rst",
+            category="{study}",
+        ),
         tsv="results/{study}/figures/figure8.tsv",
     log:
         "results/{study}/logs/figure8.log",

@@ -2,6 +2,7 @@
 
 
 rule pairs:
+    """Compare and combine all pairs of models, streaming their logits, in one job."""
     input:
         manifest="results/{study}/dataset/manifest.tsv",
         calibration="results/{study}/calibration.tsv",
@@ -17,7 +18,6 @@ rule pairs:
         "results/{study}/logs/pairs.log",
     benchmark:
         "results/{study}/benchmarks/pairs.tsv"
-    """Compare and combine all pairs of models, streaming their logits, in one job."""
     wildcard_constraints:
         study="|".join(MEASURED) or "-",
     conda:
@@ -32,6 +32,7 @@ rule pairs:
 
 
 rule published:
+    """Derive the same tables from a study's published numbers."""
     input:
         table=lambda w: STUDIES[w.study]["published"]["table"],
     output:
@@ -41,7 +42,6 @@ rule published:
         "results/{study}/logs/published.log",
     benchmark:
         "results/{study}/benchmarks/published.tsv"
-    """Derive the same tables from a study's published numbers."""
     wildcard_constraints:
         study="|".join(PUBLISHED) or "-",
     conda:

@@ -5,7 +5,7 @@ improvement over the mean of their accuracies, its accuracy, and its conversion 
 it gets right of the examples that exactly one of the two gets right). Lines are fitted to models by
 least squares, r is Pearson's correlation, and the slope is in percentage points of improvement for
 one point of inconsistency. A category's mean has 95 % intervals over its models from Student's
-t-distribution; one model alone has none.
+t-distribution, drawn for three models or more.
 """
 
 import pandas as pd
