@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from workflow.lib import metrics
+from workflow.lib.jobs import InputError
 from workflow.lib.pairwise import MEANS, PairCounts
 from workflow.lib.plots import fit_line
 from workflow.lib.tables import select_models
@@ -198,7 +199,7 @@ def test_correct_changes_that_cell_alone():
 )
 def test_a_correction_of_nothing_is_an_error_that_names_the_nearest(cell, message):
     rows = pd.DataFrame({"model": ["ViT", "ResNet-50"], "accuracy": ["70", "71"]})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         correct(rows, [cell | {"value": 1}])
 
 

@@ -48,20 +48,19 @@ def prepare(
     )
     shape = (len(ids), geometry["channels"], geometry["size"], geometry["size"])
     progress = Progress(len(ids), "images")
-    with replacing(path) as temporary, ThreadPoolExecutor(threads) as pool:
-        # Allocated before the work, so that a full disk is an error and not a crash of the map.
-        with open(temporary, "wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-            )
-            os.posix_fallocate(file.fileno(), file.tell(), max(int(np.prod(shape)), 1))
-        array = np.lib.format.open_memmap(temporary, mode="r+")
+    with (
+        replacing(path) as temporary,
+        open(temporary, "wb") as file,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
         for start in range(0, len(ids), 256):
             block = ids[start : start + 256]
-            for row, image in enumerate(pool.map(lambda i: transform(decode(i)), block), start):
-                array[row] = image
+            for image in pool.map(lambda i: transform(decode(i)), block):
+                file.write(np.asarray(image, dtype=np.uint8).tobytes())
             progress.advance(len(block))
-        array.flush()
 
 
 class Images:

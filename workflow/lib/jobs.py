@@ -1,6 +1,7 @@
 """What every script shares: its log, its progress lines, its errors, its way of writing files."""
 
 import contextlib
+import errno
 import inspect
 import logging
 import os
@@ -32,7 +33,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     Raises
     ------
     SystemExit
-        With status 1 after an `InputError`, whose message is the log's last line.
+        With status 1 after an `InputError` or a full disk, with its message as the log's last line.
     """
     with open(snakemake.log[0], "w", buffering=1) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
@@ -51,6 +52,11 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         function(**arguments)
     except InputError as error:
         log.error("Error: %s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        log.error("Error: %s; free some disk space and run again", error)
         sys.exit(1)
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 
 from workflow.lib import metrics
 from workflow.lib.categories import BASE, more_divergent
-from workflow.lib.jobs import replacing
+from workflow.lib.jobs import InputError, replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -102,7 +102,7 @@ def correct(rows: pd.DataFrame, corrections: list[dict]) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no such model or column, with the name that comes nearest.
     """
     rows = rows.copy()
@@ -110,7 +110,7 @@ def correct(rows: pd.DataFrame, corrections: list[dict]) -> pd.DataFrame:
         for kind, names in (("model", rows["model"]), ("column", rows.columns)):
             if cell[kind] not in set(names):
                 nearest = difflib.get_close_matches(cell[kind], names, n=1, cutoff=0)[0]
-                raise ValueError(
+                raise InputError(
                     f"corrections: the table has no {kind} '{cell[kind]}'; do you mean '{nearest}'?"
                 )
         rows.loc[rows["model"] == cell["model"], cell["column"]] = str(cell["value"])

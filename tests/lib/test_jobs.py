@@ -1,0 +1,110 @@
+"""What scripts share: logs, progress, and files that are there whole or not at all."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from workflow.lib.fingerprint import ROOT
+from workflow.lib.jobs import Progress, replacing
+
+SCRIPT = """
+import logging, sys, warnings
+from types import SimpleNamespace
+from workflow.lib.jobs import InputError, run_script
+
+class Named(dict):
+    pass
+
+def rule(*, source, made, several, number, threads):
+    print(source, made, several, number, threads)
+    logging.getLogger("uncorrelated").info("at work")
+    warnings.warn("mind this")
+    {body}
+
+run_script(rule, SimpleNamespace(
+    log=["log"], threads=3, params=Named(number=1, code=["x"]),
+    input=Named(source="a"), output=Named(made="b", several=["c", "d"])))
+"""
+
+
+def run(tmp_path, body: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(body=body)], cwd=tmp_path, capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert not done.stdout
+    return done.returncode, (tmp_path / "log").read_text()
+
+
+def test_a_script_gets_files_and_parameters_and_all_that_it_says_goes_to_the_log(tmp_path):
+    status, log = run(tmp_path, "pass")
+    assert status == 0
+    assert "a b ['c', 'd'] 1 3" in log
+    assert "at work" in log
+    assert "mind this" in log
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise InputError('photo.png is torn; replace it')", "Error: photo.png is torn"),
+        ("raise OSError(28, 'No space left on device')", "free some disk space"),
+    ],
+)
+def test_a_mistake_of_the_users_is_one_message(tmp_path, body, message):
+    status, log = run(tmp_path, body)
+    assert status == 1
+    assert message in log.splitlines()[-1]
+    assert "Traceback" not in log
+
+
+def test_a_mistake_of_ours_shows_where(tmp_path):
+    status, log = run(tmp_path, "raise RuntimeError('oops')")
+    assert status == 1
+    assert "Traceback" in log
+    assert "oops" in log
+
+
+def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
+    path = tmp_path / "folder" / "table.tsv"
+    with replacing(path) as part:
+        part.write_text("first")
+        assert not path.exists()
+        assert part.suffix == ".tsv"
+
+    def stop_half_way() -> None:
+        with replacing(path) as part:
+            part.write_text("half of the sec")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_half_way()
+    assert path.read_text() == "first"
+    assert [entry.name for entry in path.parent.iterdir()] == ["table.tsv"]
+
+
+def test_a_new_file_has_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").touch()
+    with replacing(tmp_path / "new") as part:
+        part.touch()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "new")]
+    assert modes[0] == modes[1]
+
+
+def test_progress_says_how_far_and_how_long(caplog, monkeypatch):
+    moment = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    caplog.set_level("INFO")
+    progress = Progress(1000, "images", done=400)
+    moment = 10.0
+    progress.advance(100)
+    assert not caplog.text  # too soon for a line
+    moment = 30.0
+    progress.advance(50, "epoch 1")
+    # 150 images in 30 s, 450 to go.
+    assert caplog.messages == ["epoch 1, 550 of 1000 images, 5 a second, 1:30 left"]
+    progress.advance(450)
+    assert caplog.messages[-1].startswith("1000 of 1000 images")
