@@ -28,8 +28,8 @@ def write_logits(folder: Path, models: int, examples: int, classes: int) -> None
     """Write logits of models that share what makes an example hard.
 
     Each example has a label and a few classes that are easily taken for it; models see the same
-    evidence for them, plus noise of their own. This gives about 76 % accuracy and 8 to 20 %
-    inconsistency, as ImageNet models have.
+    evidence for them, plus noise of their own. This gives accuracies and inconsistencies as
+    ImageNet models have; the program prints them.
     """
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, examples)
@@ -39,7 +39,7 @@ def write_logits(folder: Path, models: int, examples: int, classes: int) -> None
     rows = np.arange(examples)
     for model in range(models):
         logits = rng.normal(0, 1, (examples, classes)).astype(np.float32)
-        spread = 0.4 + 0.6 * model / models
+        spread = 0.15 + 0.75 * model / models
         np.add.at(logits, (rows[:, None], near), evidence + rng.normal(0, spread, (examples, 5)))
         logits[rows, labels] += own + rng.normal(0, spread, examples)
         with h5py.File(folder / f"{model}.h5", "w") as file:

@@ -100,6 +100,17 @@ def test_a_model_no_better_than_chance_is_marked_and_its_temperature_is_positive
 
 
 @pytest.mark.parametrize(
+    ("scale", "bound", "message"), [(1e-5, 1e-3, "so small"), (1e6, 1e3, "so large")]
+)
+def test_logits_on_a_scale_beyond_all_temperatures_are_marked_as_such(scale, bound, message):
+    logits, labels = drawn(1.0, examples=500)
+    fit = fit_temperature(scale * logits, labels)
+    assert not fit.converged
+    assert fit.temperature == pytest.approx(bound)
+    assert message in fit.problem
+
+
+@pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
         ([[np.nan, 0.0]], [0], "NaN"),

@@ -1,5 +1,7 @@
 """The streaming engine gives the dense answer on every pair, whatever its blocks and threads."""
 
+import threading
+
 import h5py
 import numpy as np
 import pytest
@@ -113,6 +115,33 @@ def test_a_tie_goes_to_the_lowest_class():
         assert counts.converted["probability"][0, 1] == converted
 
 
+def test_float64_logits_are_not_rounded_to_float32():
+    # Float32 holds neither 1 + 1e-10 apart from 1, nor 1e300.
+    first, second = np.array([[1.0, 1.0 + 1e-10, 0.0]]), np.array([[1e300, 0.0, -1e300]])
+    counts = count_pairs([first, second], np.array([0]), [1.0, 1.0])
+    assert counts.correct.tolist() == [0, 1]
+    mixed = count_pairs([first, np.zeros((1, 3), np.float32)], np.array([1]), [1.0, 1.0])
+    assert mixed.correct.tolist() == [1, 0]
+    assert mixed.converted["logit"][0, 1] == 1
+
+
+def test_equals_the_dense_answer_for_float64():
+    logits, labels, temperatures = models_that_agree(4, 400, 30)
+    rng = np.random.default_rng(4)
+    check([x + rng.normal(size=x.shape) for x in logits], labels, temperatures, threads=2)
+
+
+def test_progress_is_told_in_the_calling_thread():
+    logits, labels, temperatures = models_that_agree(2, 200, 5)
+    told = []
+    count_pairs(
+        logits, labels, temperatures, threads=3, memory=1e3,
+        progress=lambda _: told.append(threading.get_ident()),
+    )  # fmt: skip
+    assert len(told) > 3
+    assert set(told) == {threading.get_ident()}
+
+
 def test_temperatures_decide_who_is_heard():
     first, second = np.array([[3.0, 0.0]]), np.array([[0.0, 2.0]])
     for temperatures, converted in (([1, 1], 1), ([2, 1], 0)):
@@ -150,8 +179,10 @@ def test_streams_from_hdf5(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_logits_that_are_not_finite_are_refused_with_their_model(value):
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_logits_that_are_not_finite_are_refused_with_their_model(value, kind):
     logits, labels, temperatures = models_that_agree(3, 30, 5)
+    logits = [values.astype(kind) for values in logits]
     logits[1][7, 2] = value
     with pytest.raises(InputError, match="logits of 'second' hold NaN or infinity"):
         count_pairs(logits, labels, temperatures, names=["first", "second", "third"])
@@ -163,5 +194,6 @@ def test_what_does_not_fit_is_refused():
         count_pairs(logits, np.where(labels == 1, 5, labels * 0), temperatures)
     with pytest.raises(InputError, match=r"'1' have the shape \(30, 4\)"):
         count_pairs([logits[0], logits[1][:, :4]], labels, temperatures)
-    with pytest.raises(InputError, match=r"temperature of '1' is -1.0"):
-        count_pairs(logits, labels, [1.0, -1.0])
+    for temperature in (-1.0, 0.0, np.nan, np.inf):
+        with pytest.raises(InputError, match=rf"temperature of '1' is {temperature}"):
+            count_pairs(logits, labels, [1.0, temperature])

@@ -96,8 +96,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     Returns
     -------
     Calibration
-        Not converged, and the temperature at its bound, if the likelihood grows towards T = 0
-        (every example is right) or towards infinity (the logits are no better than chance).
+        Not converged, and the temperature at its bound, if the likelihood still grows there:
+        towards T = 0 (every example is right) or towards infinity (the logits are no better than
+        chance), or because the logits are on a scale beyond all temperatures looked at.
 
     Raises
     ------
@@ -123,12 +124,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     problem = ""
     if slope(high) >= 0:
         temperature = GREATEST
-        problem = "its logits are no better than chance, so no temperature makes them more likely"
+        problem = (
+            f"its logits are no better than chance, or so large that they need a temperature above "
+            f"{GREATEST:g}"
+        )
     elif slope(low) <= 0:
         temperature = LEAST
         problem = (
             "it is right on all calibration images, so the likelihood grows without end as the "
-            "temperature falls; use more of them"
+            "temperature falls (use more of them), or its logits are so small that they need a "
+            f"temperature below {LEAST:g}"
         )
     else:
         temperature = float(np.exp(brentq(slope, low, high, xtol=1e-12, rtol=1e-14)))

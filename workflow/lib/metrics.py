@@ -5,6 +5,9 @@ Every function takes counts as numbers or arrays and works on each element. Of a
 exactly one gets right their ensemble gets `converted` right too, and of those that both get wrong
 `rescued`. An ensemble is right wherever both members are: their common top class has the highest
 score of both, so no other class has a higher sum, and among equal ones it has the lowest index.
+
+Counts may be numbers or arrays of one shape; results are float64 of that shape, fractions, and NaN
+where nothing is to be divided.
 """
 
 from itertools import combinations

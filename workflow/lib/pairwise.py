@@ -1,9 +1,9 @@
 """All pairs of models in one pass over their logits: what both get right, and what they gain.
 
-both members with an early stop (the threshold algorithm of Fagin, Lotem, Naor 2003), not by
-both members with an early stop (the threshold algorithm of Fagin, Lotem, Naor 2003), not from
-adding all classes; where both members have the same top class there is nothing to do. Counts of
-right and wrong come from a product of correctness matrices.
+Whether an ensemble is right comes from sorted candidates of both members with an early stop (the
+threshold algorithm of Fagin, Lotem, Naor 2003), not from adding all classes; where both members
+have the same top class there is nothing to do. Counts of right and wrong come from a product of
+correctness matrices.
 """
 
 import threading
@@ -19,7 +19,11 @@ from workflow.lib.jobs import InputError
 
 MEANS = ("probability", "logit")
 CANDIDATES = 8  # sorted classes of each model and example; beyond them all classes are looked at
-EXPONENT = np.int32(0x7F800000)  # of a float32
+# The bits of the exponent in each type of logits.
+EXPONENTS = {
+    np.dtype(np.float32): np.int32(0x7F800000),
+    np.dtype(np.float64): np.int64(0x7FF0000000000000),
+}
 STRIP = 4  # rows of which exponentials are held: few, to stay in the processor's cache
 
 
@@ -65,8 +69,9 @@ def count_pairs(
 
     Parameters
     ----------
-    logits : sequence of arrays of float, shape (examples, classes)
-        One a model; NumPy arrays or HDF5 datasets, read once, in contiguous blocks of rows.
+    logits : sequence of arrays of float32 or float64, shape (examples, classes)
+        One a model; NumPy arrays or HDF5 datasets, read once, in contiguous blocks of rows. All
+        are worked on in the widest of their types.
     labels : ndarray of int, shape (examples,)
     temperatures : sequence of float
         One a model.
@@ -76,15 +81,16 @@ def count_pairs(
         The counts do not depend on it.
     memory : float
         Bytes that the logits and exponentials in work may take, of all threads together. Each
-        holds at least 4 examples: 12 bytes for every model, class and example of them.
+        holds at least 4 examples: for every model, class and example of them 12 bytes of float32
+        logits, 16 of float64. What an HDF5 file caches is beside this.
     progress : callable, optional
-        Told the number of examples of every block done.
+        Told the number of examples of every block done, in the calling thread.
 
     Raises
     ------
     InputError
         If logits are not finite, shapes differ, a label is out of range, or a temperature is not
-        positive.
+        positive and finite.
     """
     names = list(names or map(str, range(len(logits))))
     labels = np.asarray(labels, dtype=np.int64)
@@ -96,19 +102,23 @@ def count_pairs(
                 f"the logits of '{name}' have the shape {array.shape}, "
                 f"not {(len(labels), classes)} as others"
             )
-        if not temperature > 0:
-            raise InputError(f"the temperature of '{name}' is {temperature}, not positive")
+        if not 0 < temperature < np.inf:
+            raise InputError(
+                f"the temperature of '{name}' is {temperature}, not positive and finite"
+            )
     if examples and not 0 <= labels.min() <= labels.max() < classes:
         raise InputError(f"labels go from {labels.min()} to {labels.max()}: {classes} classes")
 
     models = len(logits)
     # A thread holds the logits of a block as they were read, and exponentials of a few rows of it.
+    kind = np.result_type(np.float32, *(array.dtype for array in logits))
     share = memory / threads - 8 * STRIP * models * classes
-    rows = max(STRIP, min(int(share / (4 * models * classes)), 512, -(-examples // threads)))
+    rows = int(share / (kind.itemsize * models * classes))
+    rows = max(STRIP, min(rows, 512, -(-examples // threads)))
     blocks = [slice(start, min(start + rows, examples)) for start in range(0, examples, rows)]
     buffers = SimpleQueue()
     for _ in range(threads):
-        buffers.put(np.empty((models, rows, classes), np.float32))
+        buffers.put(np.empty((models, rows, classes), kind))
     reading = threading.Lock()
 
     def count(block: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +139,6 @@ def count_pairs(
             strip = slice(start, min(start + STRIP, size))
             exponentials, sums = _exponentials(values, strip, temperatures, names)
             _compare(values, start, exponentials, sums, temperatures, labels[block], right, gained)
-        progress(size)
         single = right.astype(np.float32)  # exact: counts stay far below 2^24
         return (single.T @ single).astype(np.int64), gained
 
@@ -137,9 +146,10 @@ def count_pairs(
     gained = np.zeros((2, len(MEANS), models, models), np.int64)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for right, more in pool.map(count, blocks):
+            for block, (right, more) in zip(blocks, pool.map(count, blocks), strict=True):
                 both_right += right
                 gained += more
+                progress(block.stop - block.start)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -163,7 +173,9 @@ def _exponentials(
     """
     models, _, classes = values.shape
     exponentials = np.empty((models, strip.stop - strip.start, classes))
-    bad = _scale(values, values.view(np.int32), strip.start, temperatures, exponentials)
+    exponent = EXPONENTS[values.dtype]
+    bits = values.view(exponent.dtype)
+    bad = _scale(values, bits, exponent, strip.start, temperatures, exponentials)
     if bad >= 0:
         raise InputError(f"the logits of '{names[bad]}' hold NaN or infinity")
     np.exp(exponentials, out=exponentials)
@@ -171,7 +183,7 @@ def _exponentials(
 
 
 @numba.njit(nogil=True, cache=True)
-def _scale(values, bits, start, temperatures, scaled):
+def _scale(values, bits, exponent, start, temperatures, scaled):
     """Fill in values / temperature minus its largest in each row; gives a model with a bad value.
 
     Blocks are passed whole, with the first row of the strip, so that a row is known to lie in one
@@ -179,9 +191,11 @@ def _scale(values, bits, start, temperatures, scaled):
 
     Parameters
     ----------
-    values : ndarray of float32, shape (models, block, classes)
-    bits : ndarray of int32
+    values : ndarray of float32 or float64, shape (models, block, classes)
+    bits : ndarray of int32 or int64
         The same memory: numbers that are not finite have all bits of the exponent set.
+    exponent : int32 or int64
+        Those bits.
     start : int
     temperatures : ndarray of float64, shape (models,)
     scaled : ndarray of float64, shape (models, rows, classes)
@@ -196,10 +210,10 @@ def _scale(values, bits, start, temperatures, scaled):
         temperature = temperatures[model]
         for row in range(rows):
             here = values[model, start + row]
-            exponents = np.int32(0)
+            exponents = exponent & 0
             for c in range(classes):
-                exponents = max(exponents, bits[model, start + row, c] & EXPONENT)
-            if exponents == EXPONENT:
+                exponents = max(exponents, bits[model, start + row, c] & exponent)
+            if exponents == exponent:
                 return model
             largest = np.float64(_largest_value(here)) / temperature
             for c in range(classes):
@@ -221,7 +235,7 @@ def _compare(values, start, exponentials, sums, temperatures, labels, right, gai
 
     Parameters
     ----------
-    values : ndarray of float32, shape (models, block, classes)
+    values : ndarray of float32 or float64, shape (models, block, classes)
     start : int
         First row of the block that is looked at.
     exponentials, sums
