@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from workflow.lib import metrics
-from workflow.lib.pairwise import PairCounts
+from workflow.lib.metrics import PairCounts
 
 # Of 100 examples, both get 60 right, the first alone 15, the second alone 5, neither 20; their
 # ensemble gets 14 of those 20 right that one gets right, and 1 that neither does.

@@ -8,7 +8,8 @@ import pytest
 from scipy.special import softmax
 
 from workflow.lib.jobs import InputError
-from workflow.lib.pairwise import MEANS, count_pairs
+from workflow.lib.metrics import MEANS
+from workflow.lib.pairwise import count_pairs
 
 
 def dense(logits, labels, temperatures):

@@ -10,13 +10,38 @@ Counts may be numbers or arrays of one shape; results are float64 of that shape,
 where nothing is to be divided.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workflow.lib.pairwise import MEANS, PairCounts
+MEANS = ("probability", "logit")
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How often what happened, by model or by pair of models.
+
+    Attributes
+    ----------
+    examples : int
+    correct : ndarray of int64, shape (models,)
+        Examples that each model gets right.
+    both_right : ndarray of int64, shape (models, models)
+        Symmetric, with `correct` on its diagonal.
+    converted : dict of str to ndarray of int64, shape (models, models)
+        For each mean, examples that exactly one of a pair and their ensemble get right.
+    rescued : dict of str to ndarray of int64, shape (models, models)
+        For each mean, examples that both of a pair get wrong and their ensemble gets right.
+    """
+
+    examples: int
+    correct: np.ndarray
+    both_right: np.ndarray
+    converted: dict[str, np.ndarray]
+    rescued: dict[str, np.ndarray]
 
 
 def wilson(successes, trials, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

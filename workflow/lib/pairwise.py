@@ -9,15 +9,14 @@ correctness matrices.
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 import numba
 import numpy as np
 
 from workflow.lib.jobs import InputError
+from workflow.lib.metrics import MEANS, PairCounts
 
-MEANS = ("probability", "logit")
 CANDIDATES = 8  # sorted classes of each model and example; beyond them all classes are looked at
 # The bits of the exponent in each type of logits.
 EXPONENTS = {
@@ -25,30 +24,6 @@ EXPONENTS = {
     np.dtype(np.float64): np.int64(0x7FF0000000000000),
 }
 STRIP = 4  # rows of which exponentials are held: few, to stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class PairCounts:
-    """How often what happened, by model or by pair of models.
-
-    Attributes
-    ----------
-    examples : int
-    correct : ndarray of int64, shape (models,)
-        Examples that each model gets right.
-    both_right : ndarray of int64, shape (models, models)
-        Symmetric, with `correct` on its diagonal.
-    converted : dict of str to ndarray of int64, shape (models, models)
-        For each mean, examples that exactly one of a pair and their ensemble get right.
-    rescued : dict of str to ndarray of int64, shape (models, models)
-        For each mean, examples that both of a pair get wrong and their ensemble gets right.
-    """
-
-    examples: int
-    correct: np.ndarray
-    both_right: np.ndarray
-    converted: dict[str, np.ndarray]
-    rescued: dict[str, np.ndarray]
 
 
 def count_pairs(
