@@ -7,7 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+
+from workflow.lib import networks
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tests/run/small.yaml"
@@ -80,15 +85,17 @@ def checkout(finished, tmp_path) -> Checkout:
     return Checkout(tmp_path / "copy")
 
 
+@pytest.fixture
+def folder_study(finished_folder_study, tmp_path) -> tuple[Checkout, str]:
+    """A copy of the finished study of a folder, to change, and its configuration file."""
+    checkout, study = finished_folder_study
+    shutil.copytree(checkout.path, tmp_path / "folder")
+    return Checkout(tmp_path / "folder"), study
+
+
 @pytest.fixture(scope="session")
-def folder_study(tmp_path_factory) -> tuple[Checkout, str]:
+def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
     """A study of a folder of photographs by class, with weights brought by the user."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    from workflow.lib import networks
-
     checkout = Checkout.new(tmp_path_factory.mktemp("folder"))
     rng = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 20)):

@@ -1,5 +1,7 @@
 """Bad input ends a run with one readable message, and nothing half-written."""
 
+import re
+
 import pytest
 
 from tests.run.conftest import SMALL
@@ -40,8 +42,6 @@ def test_damaged_outputs_are_named_in_the_terminal(checkout, spoil, message):
     output = fails(
         checkout, "--rerun-triggers", "input", "--force", str(pairs.relative_to(checkout.path))
     )
-    import re
-
     assert re.search(message, output), output
     assert "the model 'base' is extracted again" in output
     assert not pairs.exists()
@@ -50,29 +50,16 @@ def test_damaged_outputs_are_named_in_the_terminal(checkout, spoil, message):
 def test_an_unreadable_image_is_named(folder_study):
     checkout, study = folder_study
     image = checkout.path / "photos/test/red/02.png"
-    content = image.read_bytes()
-    image.write_bytes(content[:60])
-    try:
-        assert "cannot read the image photos/test/red/02.png" in fails(checkout, study=study)
-        image.unlink()
-        for other in image.parent.iterdir():
-            other.rename(other.with_suffix(".txt"))
-        assert "the split 'test' has no image of red" in fails(checkout, study=study)
-    finally:
-        for other in image.parent.iterdir():
-            other.rename(other.with_suffix(".png"))
-        image.write_bytes(content)
+    image.write_bytes(image.read_bytes()[:60])
+    assert "cannot read the image photos/test/red/02.png" in fails(checkout, study=study)
+    for each in image.parent.iterdir():
+        each.unlink()
+    assert "the split 'test' has no image of red" in fails(checkout, study=study)
 
 
 def test_weights_of_another_shape_are_refused(folder_study):
     checkout, study = folder_study
-    text = (checkout.path / study).read_text()
-    (checkout.path / study).write_text(
-        text.replace("set: low,", "set: low, options: {channels: [8, 8, 8, 24]},")
-    )
-    try:
-        output = fails(checkout, study=study)
-        assert "the checkpoint mine.safetensors does not fit" in output
-        assert "size mismatch" in output
-    finally:
-        (checkout.path / study).write_text(text)
+    checkout.edit(study, "set: low,", "set: low, options: {channels: [8, 8, 8, 24]},")
+    output = fails(checkout, study=study)
+    assert "the checkpoint mine.safetensors does not fit" in output
+    assert "size mismatch" in output

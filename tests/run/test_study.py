@@ -1,6 +1,7 @@
 """A whole small study, from nothing: every output is there and the numbers agree."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def test_killed_training_goes_on_from_its_last_epoch(results, tmp_path):
     checkout = Checkout.new(tmp_path / "killed")
     name = "results/small/models/high/checkpoint.safetensors"
     state = (checkout.path / name).with_name("resume.pt")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", SMALL, name]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", name, "--configfile", SMALL]
     process = subprocess.Popen(
         command, cwd=checkout.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -113,8 +114,6 @@ def test_killed_training_goes_on_from_its_last_epoch(results, tmp_path):
         assert time.monotonic() < deadline, "no epoch was finished"
         assert process.poll() is None, "finished too soon to be killed"
         time.sleep(0.01)
-    import os
-
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     checkout.run("--unlock")
