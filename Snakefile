@@ -28,12 +28,6 @@ except ConfigurationError as error:
 
 PUBLISHED = [name for name, study in STUDIES.items() if study.get("published")]
 MEASURED = [name for name in STUDIES if name not in PUBLISHED]
-PARENTS = {
-    network["parent"]
-    for name in MEASURED
-    for network in STUDIES[name]["networks"].values()
-    if network["parent"]
-}
 
 
 wildcard_constraints:

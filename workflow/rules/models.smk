@@ -1,5 +1,13 @@
 """From images to weights: one job for each network that the study trains."""
 
+# Networks that others start from or learn from.
+PARENTS = {
+    network["parent"]
+    for name in MEASURED
+    for network in STUDIES[name]["networks"].values()
+    if network["parent"]
+}
+
 
 rule train:
     """Train a network by its recipe; a killed training goes on from its last epoch."""
