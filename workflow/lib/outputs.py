@@ -81,7 +81,8 @@ def write(
                 progress.advance(len(rows))
             file.attrs["images_per_second"] = progress.rate
     except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "write" not in str(error):
+        # HDF5 tells of a full disk by either; other errors of the model's own are not of the disk.
+        if isinstance(error, RuntimeError) and "file write failed" not in str(error):
             raise
         why = " ".join(str(error).split())
         raise InputError(

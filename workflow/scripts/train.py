@@ -67,7 +67,7 @@ def train(
         own, tensors = networks.load_tensors(parent[0])
         network = networks.create(own, len(networks.class_of_label(own["labels"], classes)))
         networks.load_into(network, networks.part(tensors), parent[0])
-        networks.save(checkpoint, own | recipe | {"labels": own["labels"]}, network)
+        networks.save(checkpoint, own | recipe, network)
         return
     if head == "checkpoint":
         _, tensors = networks.load_tensors(weights)
