@@ -141,3 +141,14 @@ def test_a_label_out_of_range_is_refused(monkeypatch):
     monkeypatch.setattr(datasets, "_fashion_mnist_labels", lambda *_: labels)
     with pytest.raises(InputError, match=r"is 10, out of range"):
         build_manifest(**FASHION, files=[], splits={"train": 9000, "calibration": 100}, seed=0)
+
+
+def test_a_manifest_of_tasks_is_read_as_it_was_written(tmp_path):
+    labels = np.array([[1, -1, 0], [-1, 1, 1]])
+    split = Split(np.array(["JPEGImages/1.jpg", "JPEGImages/2.jpg"]), labels)
+    Manifest(("bag", "coat", "dress"), {"test": split}).write(tmp_path / "manifest.tsv")
+    found = Manifest.read(tmp_path / "manifest.tsv")
+    assert found.classes == ("bag", "coat", "dress")
+    np.testing.assert_array_equal(found.splits["test"].labels, labels)
+    assert found.splits["test"].digest == split.digest
+    assert Split(split.ids, -labels).digest != split.digest

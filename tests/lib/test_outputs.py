@@ -88,7 +88,7 @@ def test_nan_is_refused_with_the_image_before_anything_is_published(tmp_path):
         (lambda f: f["logits"].__setitem__((0, 0), np.inf), "NaN or infinity among the logits"),
         (lambda f: f.attrs.__setitem__("rows", 9), "holds 9 of"),
         (lambda f: f.attrs.__setitem__("schema", 0), "has layout 0, not 1"),
-        (lambda f: f.__delitem__("features"), "damaged or no outputs file"),
+        (lambda f: f.__delitem__("labels"), "damaged or no outputs file"),
     ],
 )
 def test_a_wrong_file_is_refused_with_model_and_remedy(tmp_path, spoil, message):
@@ -108,6 +108,17 @@ def test_a_truncated_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(InputError, match=r"cannot read .*test.h5.*'vit' is extracted again"):
         Outputs(path, SPLIT)
+
+
+def test_a_file_without_features_serves_all_that_needs_none(tmp_path):
+    path = tmp_path / "vit" / "test.h5"
+    write(path, SPLIT, Model(), WEIGHTS)
+    with h5py.File(path, "r+") as file:
+        del file["features"]
+    with Outputs(path, SPLIT) as file:
+        assert len(file.read("logits")) == len(SPLIT.labels)
+        with pytest.raises(InputError, match=r"test.h5 holds no features of the model 'vit'"):
+            file.read("features")
 
 
 def test_outputs_of_another_dataset_are_refused(tmp_path):

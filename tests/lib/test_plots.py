@@ -4,6 +4,7 @@ import pytest
 from matplotlib import rc_context
 
 from workflow.lib import plots
+from workflow.lib.statistics import fit_line, mean_interval
 from workflow.lib.style import LOOKS, RC
 from workflow.scripts.figure1 import figure1
 from workflow.scripts.figure2 import add_fits, figure2
@@ -108,14 +109,14 @@ def test_means_are_in_order_of_divergence_with_intervals_of_student(table):
 def test_empty_cells_are_left_out_of_mean_and_interval():
     full = pd.Series([0.1, 0.2, 0.4])
     holed = pd.Series([0.1, np.nan, 0.2, 0.4])
-    assert plots.mean_interval(holed) == plots.mean_interval(full)
+    assert mean_interval(holed) == mean_interval(full)
 
 
 def test_line_is_that_of_numpy():
     rng = np.random.default_rng(1)
     x, y = pd.Series(rng.random(20)), pd.Series(rng.random(20))
     holed = y.where(y.index != 3)
-    slope, intercept, r = plots.fit_line(x, holed)
+    slope, intercept, r = fit_line(x, holed)
     x, y = x.drop(3), y.drop(3)
     np.testing.assert_allclose([slope, intercept], np.polyfit(x, y, 1))
     assert r == pytest.approx(np.corrcoef(x, y)[0, 1])
@@ -124,7 +125,7 @@ def test_line_is_that_of_numpy():
 @pytest.mark.parametrize("x", [[0.1, 0.2], [0.1, 0.1, 0.1]])
 def test_no_line_through_too_few_points_or_one_above_another(x):
     y = pd.Series(np.arange(len(x), dtype=float))
-    assert np.isnan(plots.fit_line(pd.Series(x), y)).all()
+    assert np.isnan(fit_line(pd.Series(x), y)).all()
 
 
 def test_strip_has_a_marker_for_each_model_and_a_star_at_each_mean(table):

@@ -60,3 +60,75 @@ def test_the_strength_is_chosen_on_held_out_examples(data):
     both = torch.cat([features, noise], 1)
     # Hundreds of useless dimensions can only be ignored under a penalty.
     assert probes.fit(both, labels, 3, [1e-6, 1e-1]).l2 == 1e-1
+
+
+@pytest.fixture
+def tasks(data):
+    features, labels = data
+    rng = np.random.default_rng(2)
+    shown = torch.stack([labels == 0, labels != 1, features[:, 1] > 3], dim=1)
+    labels = torch.where(shown, 1, -1)
+    labels[torch.from_numpy(rng.random(labels.shape) < 0.1)] = 0
+    return features, labels
+
+
+@pytest.mark.parametrize("l2", [1e-2, 1e-1])
+def test_each_task_is_a_logistic_regression_without_its_ignored_examples(tasks, l2):
+    features, labels = tasks
+    (probe,) = probes.fit_path(features, labels, 3, [l2], tolerance=1e-8)
+    scale = features.std(0, correction=0)
+    standard = ((features - features.mean(0)) / torch.where(scale > 0, scale, 1)).numpy()
+    for task in range(3):
+        known = (labels[:, task] != 0).numpy()
+        reference = LogisticRegression(C=1 / (known.sum() * l2), tol=1e-10, max_iter=5000)
+        reference.fit(standard[known], labels[:, task].numpy()[known])
+        np.testing.assert_allclose(
+            probe(features)[:, task].numpy(), reference.decision_function(standard), atol=1e-5
+        )
+    assert probe.converged
+
+
+def test_one_class_more_than_features_and_constant_features_do_no_harm(data):
+    labels = data[1]
+    constant = torch.full((600, 4), 0.1, dtype=torch.float32)
+    (probe,) = probes.fit_path(constant, labels, 3, [1e-3])
+    assert probe.converged
+    assert (probe.weight == 0).all()
+    torch.testing.assert_close(probe(constant).softmax(1)[0], torch.full((3,), 1 / 3).double())
+
+
+def test_nothing_depends_on_the_order_of_examples_or_the_names_of_classes(data):
+    features, labels = data
+    (probe,) = probes.fit_path(features, labels, 3, [1e-2], tolerance=1e-9)
+    order = torch.from_numpy(np.random.default_rng(3).permutation(600))
+    (shuffled,) = probes.fit_path(features[order], labels[order], 3, [1e-2], tolerance=1e-9)
+    torch.testing.assert_close(shuffled.weight, probe.weight, atol=1e-6, rtol=1e-5)
+    renamed = torch.tensor([2, 0, 1])
+    (other,) = probes.fit_path(features, renamed[labels], 3, [1e-2], tolerance=1e-9)
+    torch.testing.assert_close(other.weight[renamed], probe.weight, atol=1e-6, rtol=1e-5)
+
+
+def test_each_task_chooses_its_own_strength(tasks):
+    features, labels = tasks
+    rng = np.random.default_rng(1)
+    # The second task is noise to all but a strong penalty; the first needs its exact direction.
+    labels[:, 1] = torch.from_numpy(rng.choice([-1, 1], 600))
+    held_out = torch.arange(600) >= 400
+
+    def score(logits, known):
+        return -np.log1p(np.exp(-logits * known))[known != 0].mean()
+
+    fitted = probes.fit_tasks(
+        features, labels, held_out, score, [1e-4, 1e2], names=["a", "b", "c"], name="the probe"
+    )
+    assert [probe.weight.shape for probe in fitted] == [(1, 8)] * 3
+    assert fitted[0].l2 == 1e-4
+    assert fitted[1].l2 == 1e2
+    # The final fit is on all examples.
+    (whole,) = probes.fit_path(features, labels, 3, [1e-4])
+    torch.testing.assert_close(fitted[0].weight[0], whole.weight[0], atol=1e-3, rtol=1e-2)
+
+
+def test_a_failure_to_converge_names_the_probe_and_its_strength(data, caplog):
+    probes.fit_path(*data, 3, [1e-6], iterations=1, name="the probe of base and vit")
+    assert "the probe of base and vit of L2 1e-06 did not converge" in caplog.text

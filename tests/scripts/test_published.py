@@ -8,7 +8,7 @@ import yaml
 from workflow.lib import metrics
 from workflow.lib.jobs import InputError
 from workflow.lib.metrics import MEANS, PairCounts
-from workflow.lib.plots import fit_line
+from workflow.lib.statistics import fit_line
 from workflow.lib.tables import select_models
 from workflow.scripts.pairs import describe, model_table
 from workflow.scripts.published import correct, published, slugs

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from workflow.lib import voc
 from workflow.lib.jobs import InputError, replacing
 
 FASHION_MNIST_CLASSES = (
@@ -42,6 +43,7 @@ FASHION_MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte.gz":
         "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
 }  # fmt: skip
+SINGLE = ["label", "class"]  # columns of a manifest of one label an image
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -52,8 +54,9 @@ class Split:
     Attributes
     ----------
     ids : ndarray of str, shape (examples,)
-    labels : ndarray of int64, shape (examples,)
-        Indices into the class names.
+    labels : ndarray of int64, shape (examples,) or (examples, tasks)
+        Indices into the class names; or of a multi-label dataset, for each class as a task of its
+        own, 1 (shown), -1 (not shown) or 0 (ignored).
     """
 
     ids: np.ndarray
@@ -74,13 +77,18 @@ class Manifest:
     splits: Mapping[str, Split]
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write a table of id, split, label and class, headed by the SHA-256 of the table."""
+        """Write a table of id, split, label and class, headed by the SHA-256 of the table.
+
+        Of a multi-label dataset, instead of the last two a column for each class.
+        """
         text = io.StringIO()
         table = csv.writer(text, delimiter="\t", lineterminator="\n")
-        table.writerow(["id", "split", "label", "class"])
+        tasks = any(split.labels.ndim == 2 for split in self.splits.values())
+        table.writerow(["id", "split", *(self.classes if tasks else SINGLE)])
         for name, split in self.splits.items():
             for example, label in zip(split.ids, split.labels.tolist(), strict=True):
-                table.writerow([example, name, label, self.classes[label]])
+                own = label if tasks else [label, self.classes[label]]
+                table.writerow([example, name, *own])
         body = text.getvalue()
         with replacing(path) as temporary:
             digest = hashlib.sha256(body.encode()).hexdigest()
@@ -98,13 +106,17 @@ class Manifest:
         head, _, body = Path(path).read_text(encoding="utf-8").partition("\n")
         if head != f"# sha256 {hashlib.sha256(body.encode()).hexdigest()}":
             raise InputError(f"{path} was altered or cut short; delete it and run again")
-        classes: dict[int, str] = {}
-        splits: dict[str, tuple[list[str], list[int]]] = {}
-        for row in csv.DictReader(io.StringIO(body), delimiter="\t"):
-            classes[int(row["label"])] = row["class"]
-            ids, labels = splits.setdefault(row["split"], ([], []))
-            ids.append(row["id"])
-            labels.append(int(row["label"]))
+        rows = csv.reader(io.StringIO(body), delimiter="\t")
+        _, _, *columns = next(rows)
+        tasks = columns != SINGLE
+        classes: dict[int, str] = dict(enumerate(columns)) if tasks else {}
+        splits: dict[str, tuple[list[str], list]] = {}
+        for example, split, *own in rows:
+            ids, labels = splits.setdefault(split, ([], []))
+            ids.append(example)
+            labels.append([int(label) for label in own] if tasks else int(own[0]))
+            if not tasks:
+                classes[int(own[0])] = own[1]
         return cls(
             tuple(classes[label] for label in range(len(classes))),
             {
@@ -115,8 +127,15 @@ class Manifest:
 
 
 def source_files(dataset: Mapping) -> list[str]:
-    """List every file that a dataset is made of, given its `kind` and `path`."""
+    """List every file that a dataset is made of, given its `kind` and `path`.
+
+    Of `scenes`, which a rule makes, it is their folder.
+    """
     kind, path = dataset["kind"], dataset["path"]
+    if kind == "scenes":
+        return [path]
+    if kind == "voc":
+        return voc.source_files(path)
     if kind == "fashion-mnist":
         return [os.path.join(path, name) for name in FASHION_MNIST_SHA256]
     if not os.path.isdir(path):

@@ -145,7 +145,8 @@ class Outputs:
     ----------
     logits, features : h5py.Dataset of float32
         Shapes (examples, classes) and (examples, dimensions). Read them in contiguous blocks.
-    labels : ndarray of int64, shape (examples,)
+        `features` is None in a file without.
+    labels : ndarray of int64, shape (examples,) or (examples, tasks)
     attributes : dict
 
     Raises
@@ -165,7 +166,7 @@ class Outputs:
             raise InputError(f"cannot read {path}: {error}; {again}") from error
         try:
             self.attributes = dict(self._file.attrs)
-            self.logits, self.features = self._file["logits"], self._file["features"]
+            self.logits, self.features = self._file["logits"], self._file.get("features")
             self.labels = self._file["labels"][:]
         except (OSError, KeyError) as error:
             self.close()
@@ -190,7 +191,12 @@ class Outputs:
         rows : slice
         values : ndarray of float32, shape (rows, columns)
         """
-        dataset = self._file[name]
+        dataset = self._file.get(name)
+        if dataset is None:
+            raise InputError(
+                f"{self.path} holds no {name} of the model '{self.path.parent.name}'; bring a file "
+                f"that does, or leave the model out of the analyses that need them"
+            )
         for start in range(0, len(dataset), rows):
             block = slice(start, min(start + rows, len(dataset)))
             try:

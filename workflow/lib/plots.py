@@ -17,10 +17,10 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from scipy import stats
 
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.jobs import replacing
+from workflow.lib.statistics import mean_interval
 from workflow.lib.style import INK, LOOKS, PALE
 
 STAR = {
@@ -86,45 +86,6 @@ def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> 
     return table.astype({"models": "Int64"})
 
 
-def mean_interval(values: pd.Series) -> tuple[float, float, float]:
-    """Average values, with a 95 % interval of the mean over models.
-
-    Parameters
-    ----------
-    values : Series of float
-        One value a model; empty cells are left out.
-
-    Returns
-    -------
-    mean, low, high : float
-        From Student's t-distribution. With a single model there is no interval: NaN.
-    """
-    mean, count = values.mean(), values.count()
-    half = stats.t.ppf(0.975, count - 1) * values.sem() if count > 1 else np.nan
-    return mean, mean - half, mean + half
-
-
-def fit_line(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
-    """Fit a line by least squares.
-
-    Parameters
-    ----------
-    x, y : Series of float
-        Pairs with an empty cell are left out.
-
-    Returns
-    -------
-    slope, intercept, r : float
-        `r` is Pearson's correlation. All are NaN with fewer than three points, through which a line
-        says nothing, or when all `x` are equal.
-    """
-    known = x.notna() & y.notna()
-    if known.sum() < 3 or np.ptp(x[known]) == 0:
-        return np.nan, np.nan, np.nan
-    fit = stats.linregress(x[known], y[known])
-    return fit.slope, fit.intercept, fit.rvalue
-
-
 def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[Figure, list[Axes]]:
     """Make a figure of panels side by side, outside pyplot and its global state.
 
@@ -146,7 +107,7 @@ def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
 
 
-def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
+def draw_strip(ax: Axes, table: pd.DataFrame, column: str, scale: float = 100) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
     The means stand as numbers on the right. An interval too wide for the panel runs off it.
@@ -157,7 +118,8 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     table : DataFrame
         Of `models_and_means`.
     column : str
-        Fractions, drawn in per cent.
+    scale : float
+        What to multiply values by: by default, fractions are drawn in per cent.
     """
     categories = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
     models, means = _models_and_means(table, [column])
@@ -166,16 +128,16 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
         x = models.loc[models["category"] == mean["category"], column].sort_values()
         # Multiples of the golden ratio keep neighbours apart, and are the same every time.
         offsets = (np.arange(len(x)) * 0.618 + 0.5) % 1 - 0.5
-        ax.plot(100 * x, row - 0.16 + 0.5 * offsets, **_faint(mean["category"]))
-        _draw_mean(ax, mean, x=column, row=row + 0.28)
-        _write_beside(ax, row + 0.28, _percent(mean, column))
+        ax.plot(scale * x, row - 0.16 + 0.5 * offsets, **faint(mean["category"]))
+        _draw_mean(ax, mean, x=column, row=row + 0.28, scale=scale)
+        _write_beside(ax, row + 0.28, _with_half(mean, column, scale))
     _write_beside(ax, -0.5, "★ mean")
     ax.set_yticks(range(len(categories)), [LOOKS[category].name for category in categories])
     ax.set_ylim(max(len(categories), 1) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
     ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
-    _set_limits(ax, models, means, x=column)
+    _set_limits(ax, models, means, scale, x=column)
 
 
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
@@ -198,10 +160,10 @@ def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
         line = fit["intercept"] + fit["slope"] * ends
         ax.plot(100 * ends, 100 * line, color=INK, linewidth=0.8, zorder=1)
     for category, group in models.groupby("category", sort=False):
-        ax.plot(100 * group[x], 100 * group[y], **_faint(category))
+        ax.plot(100 * group[x], 100 * group[y], **faint(category))
     for mean in means.to_dict("records"):
         _draw_mean(ax, mean, x=x, y=y)
-    _set_limits(ax, models, means, x=x, y=y)
+    _set_limits(ax, models, means, 100, x=x, y=y)
 
 
 def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
@@ -271,7 +233,7 @@ def add_legend(figure: Figure, table: pd.DataFrame) -> None:
         Of `models_and_means`.
     """
     categories = table.loc[table["what"] == "mean", "category"]
-    handles = [Line2D([], [], label=LOOKS[name].name, **_faint(name)) for name in categories]
+    handles = [Line2D([], [], label=LOOKS[name].name, **faint(name)) for name in categories]
     star = Line2D([], [], label="Mean and 95 % interval", color="white", **STAR)
     figure.legend(handles=[*handles, star], loc="outside upper center", ncols=len(handles) + 1)
 
@@ -297,8 +259,8 @@ def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataF
     return known[known["what"] == "model"], known[known["what"] == "mean"]
 
 
-def _faint(category: str) -> dict:
-    """How a model's marker is drawn."""
+def faint(category: str) -> dict:
+    """Give the looks of a single model's marker, as keywords of `Axes.plot`."""
     look = LOOKS[category]
     return {
         "marker": look.marker,
@@ -311,7 +273,9 @@ def _faint(category: str) -> dict:
     }
 
 
-def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float = 0.0) -> None:
+def _draw_mean(
+    ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float = 0.0, scale: float = 100
+) -> None:
     """Draw a category's mean and its intervals, at a height of its own if `y` is none.
 
     In a plane, intervals of two models (t = 12.7) would cross the whole panel and tell nothing.
@@ -319,10 +283,10 @@ def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float
     if y and mean["models"] < 3:
         mean = {**mean, f"{x}_high": np.nan, f"{y}_high": np.nan}
     ax.errorbar(
-        100 * mean[x],
-        100 * mean[y] if y else row,
-        xerr=100 * (mean[f"{x}_high"] - mean[x]),
-        yerr=100 * (mean[f"{y}_high"] - mean[y]) if y else None,
+        scale * mean[x],
+        scale * mean[y] if y else row,
+        xerr=scale * (mean[f"{x}_high"] - mean[x]),
+        yerr=scale * (mean[f"{y}_high"] - mean[y]) if y else None,
         color=LOOKS[mean["category"]].colour,
         elinewidth=1,
         zorder=3,
@@ -330,27 +294,29 @@ def _draw_mean(ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float
     )
 
 
-def _percent(mean: dict, column: str) -> str:
+def _with_half(mean: dict, column: str, scale: float) -> str:
     """Write a mean, and half of its interval if it has one."""
     half = mean[f"{column}_high"] - mean[column]
-    return f"{100 * mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {100 * half:.1f}")
+    return f"{scale * mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {scale * half:.1f}")
 
 
 def _write_beside(ax: Axes, row: float, text: str) -> None:
     ax.text(1.03, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=6.5)
 
 
-def _set_limits(ax: Axes, models: pd.DataFrame, means: pd.DataFrame, **axes: str) -> None:
+def _set_limits(
+    ax: Axes, models: pd.DataFrame, means: pd.DataFrame, scale: float, **axes: str
+) -> None:
     """Let each axis span the models, and their means' intervals as far as these leave them room."""
     if models.empty:
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "no models", transform=ax.transAxes, ha="center", va="center")
         return
     for axis, column in axes.items():
-        low, high = 100 * models[column].min(), 100 * models[column].max()
+        low, high = scale * models[column].min(), scale * models[column].max()
         room = 0.35 * (high - low) or 1.0
-        low = max(low - room, np.nanmin([low, *100 * means[f"{column}_low"]]))
-        high = min(high + room, np.nanmax([high, *100 * means[f"{column}_high"]]))
+        low = max(low - room, np.nanmin([low, *scale * means[f"{column}_low"]]))
+        high = min(high + room, np.nanmax([high, *scale * means[f"{column}_high"]]))
         margin = 0.2 * room
         ax.set(**{f"{axis}lim": (low - margin, high + margin)})
 

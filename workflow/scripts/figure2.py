@@ -13,6 +13,7 @@ from matplotlib import rc_context
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
+from workflow.lib.statistics import fit_line
 from workflow.lib.style import RC, TEXT_WIDTH
 
 X = "error_inconsistency"
@@ -81,9 +82,7 @@ def add_fits(table: pd.DataFrame) -> pd.DataFrame:
     models = table[table["what"] == "model"]
     fits = [
         {"what": "fit", "quantity": column}
-        | dict(
-            zip(("slope", "intercept", "r"), plots.fit_line(models[X], models[column]), strict=True)
-        )
+        | dict(zip(("slope", "intercept", "r"), fit_line(models[X], models[column]), strict=True))
         for column in QUANTITIES
     ]
     return pd.concat([table, pd.DataFrame(fits)], ignore_index=True)
