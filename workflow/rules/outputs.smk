@@ -5,6 +5,7 @@ rule extract:
     """Run a model over the splits that are analysed; a killed extraction goes on from its block."""
     input:
         manifest="results/{study}/dataset/manifest.tsv",
+        tasks=[],
         checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
         images=lambda w: expand(
             "results/{study}/images/{geometry}/{split}.npy",

@@ -25,6 +25,7 @@ log = logging.getLogger("uncorrelated")
 def extract(
     *,
     manifest: str,
+    tasks: str | list[str],
     checkpoint: str,
     images: list[str],
     files: list[str],
@@ -39,6 +40,9 @@ def extract(
     Parameters
     ----------
     manifest : str
+        Of the study, whose classes the logits are of.
+    tasks : str or empty list
+        Manifest of the images, if they are of another dataset.
     checkpoint : str
     images, files : list of str
         Prepared images of each split, and the outputs file to make of it.
@@ -52,9 +56,10 @@ def extract(
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # logits to float32's own precision on any GPU
-    table = Manifest.read(manifest)
+    classes = Manifest.read(manifest).classes
+    table = Manifest.read(tasks or manifest)
     device = networks.device()
-    classifier = networks.load_classifier(checkpoint, recipe, len(table.classes)).to(device)
+    classifier = networks.load_classifier(checkpoint, recipe, len(classes)).to(device)
     attributes = {
         "model": model,
         "weights": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
@@ -70,7 +75,7 @@ def extract(
         compute = Compute(classifier, Images([pixels], *_moments(recipe), device), model)
         log.info("%s on %s: %d images", model, split, len(compute.images))
         if len(compute.images) != len(table.splits[split].labels):
-            raise InputError(f"{pixels} is not of the dataset in {manifest}; delete it")
+            raise InputError(f"{pixels} is not of the dataset in {tasks or manifest}; delete it")
         outputs.write(file, table.splits[split], compute, attributes)
 
 

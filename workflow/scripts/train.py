@@ -1,10 +1,4 @@
-"""Train one network by its recipe, and store its weights with that recipe.
-
-A recipe's `head` says what is done. `trained`, `fine-tuned`, `distilled` and `pretraining` networks
-learn by gradient descent; `lbfgs` fits a linear head on the frozen features of a parent network;
-`zero-shot` turns class names into a head by a CLIP's text tower; `class-mapping` takes a parent's
-head over other labels as it is; `checkpoint` checks weights from elsewhere.
-"""
+"""Train one network by gradient descent, and store its weights with its recipe."""
 
 import workflow.lib.compat  # noqa: F401  (before timm)
 
@@ -14,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from workflow.lib import networks, probes, training
+from workflow.lib import networks, training
 from workflow.lib.datasets import Manifest
 from workflow.lib.images import Images
 from workflow.lib.jobs import InputError
@@ -29,7 +22,6 @@ def train(
     manifest: str,
     images: list[str],
     parent: list[str],
-    weights: list[str] | str,
     checkpoint: str,
     recipe: dict,
     code: list[str],
@@ -44,8 +36,6 @@ def train(
         Arrays of the splits in `recipe["data"]`, in that order.
     parent : list of str
         Checkpoint of the network that this one starts from or learns from, if there is one.
-    weights : str or empty list
-        Checkpoint from elsewhere, for the head `checkpoint`.
     checkpoint : str
         The .safetensors file to write. The state of an interrupted training lies beside it.
     recipe : dict
@@ -56,38 +46,12 @@ def train(
     """
     torch.set_num_threads(threads)
     table = Manifest.read(manifest)
-    classes = len(table.classes)
-    head = recipe["head"]
-    if head == "zero-shot":
-        network, linear = training.zero_shot_head(parent[0], recipe["templates"], table.classes)
-        own, _ = networks.load_tensors(parent[0])
-        networks.save(checkpoint, own | recipe, network, head=linear)
-        return
-    if head == "class-mapping":
-        own, tensors = networks.load_tensors(parent[0])
-        network = networks.create(own, len(networks.class_of_label(own["labels"], classes)))
-        networks.load_into(network, networks.part(tensors), parent[0])
-        networks.save(checkpoint, own | recipe, network)
-        return
-    if head == "checkpoint":
-        _, tensors = networks.load_tensors(weights)
-        network = networks.create(recipe, classes)
-        networks.load_into(network, tensors, weights)
-        networks.save(checkpoint, recipe, network)
-        return
-
     device = networks.device()
     log.info("on %s with %d threads", device, threads)
     pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     labels = np.concatenate([table.splits[name].labels for name in recipe["data"]])
     if len(pixels) != len(labels):
         raise InputError(f"{images} hold {len(pixels)} images, but {manifest} lists {len(labels)}")
-    if head == "lbfgs":
-        network = _linear_head(parent[0], pixels, labels, classes, recipe)
-        own, _ = networks.load_tensors(parent[0])
-        networks.save(checkpoint, own | recipe, network)
-        return
-
     objective = _objective(recipe, pixels, labels, table.classes, parent)
     resume = Path(checkpoint).with_name("resume.pt")
     digests = [table.splits[name].digest for name in recipe["data"]]
@@ -146,29 +110,6 @@ def shades(brightness: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarr
         rank = np.argsort(np.argsort(brightness[rows], kind="stable"))
         fine[rows] += 3 * rank // max(len(rows), 1)
     return fine
-
-
-def _linear_head(parent, images, labels, classes, recipe) -> nn.Module:
-    """Fit an L-BFGS head on a parent's frozen features, and put it in the network's last place."""
-    network = networks.pretrained(parent, classes).to(images.device).eval()
-    features = []
-    with torch.inference_mode():
-        for start in range(0, len(images), 512):
-            rows = np.arange(start, min(start + 512, len(images)))
-            maps = network.forward_features(images[rows])
-            features.append(network.forward_head(maps, pre_logits=True))
-    probe = probes.fit(
-        torch.cat(features).clone(),
-        torch.from_numpy(labels).to(images.device),
-        classes,
-        recipe["regularisation"],
-        seed=recipe["seed"],
-    )
-    last = network.get_classifier()
-    with torch.no_grad():
-        last.weight.copy_(probe.weight)
-        last.bias.copy_(probe.bias)
-    return network.cpu()
 
 
 if "snakemake" in globals():
