@@ -1,0 +1,395 @@
+"""The page, as a file and as a browser shows it."""
+
+import base64
+import html
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from workflow.lib.jobs import InputError
+from workflow.scripts.report import arrange, best_pair, report, variants
+
+TEMPLATE = Path(__file__).parents[2] / "workflow/report/report.html.j2"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+NASTY = "A <b>\"bold\"</b> & 'sly' {{ name }} <script>alert(1)</script>"
+STUDY = {
+    "study": "tiny",
+    "title": NASTY,
+    "published": None,
+    "band": [0.6, 0.8],
+    "ensemble": "probability",
+    "models": {"base": {"name": NASTY}},
+}
+ACCURACIES = {"base": 0.7, "seed-1": 0.72, "clip": 0.65, "weak": 0.71}
+
+# What a browser makes of the page, told to the frame around it: windows have a least width.
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const table = document.querySelector("#table1 table");
+  const order = () => [...table.tBodies[0].rows].map(row => row.cells[0].textContent);
+  const [name, , accuracy, ensemble] = table.tHead.rows[0].cells;
+  const told = {orders: {given: order()}};
+  const click = (head, label) => {
+    head.querySelector("button").click();
+    told.orders[label] = order();
+  };
+  click(accuracy, "up"); told.up = accuracy.getAttribute("aria-sort");
+  click(accuracy, "down"); told.down = accuracy.getAttribute("aria-sort");
+  click(ensemble, "missing up"); click(ensemble, "missing down");
+  click(name, "names"); told.others = accuracy.getAttribute("aria-sort");
+  const input = document.querySelector("#calibration input");
+  input.value = "3 MODEL"; input.dispatchEvent(new Event("input"));
+  told.filtered = [...document.querySelectorAll("#calibration tbody tr")]
+    .filter(row => row.offsetHeight > 0).map(row => row.cells[0].textContent);
+  told.status = document.querySelector("#calibration [role=status]").textContent;
+  told.images = [...document.images].map(image => [image.complete, image.naturalWidth]);
+  told.fetched = performance.getEntriesByType("resource").map(entry => entry.name)
+    .filter(name => !name.startsWith("data:"));
+  told.tooWide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  told.width = innerWidth;
+  told.broken = [...document.querySelectorAll("a[href^='#']")].map(link => link.hash.slice(1))
+    .filter(id => !document.getElementById(id));
+  told.injected = document.querySelectorAll("h1 b, h1 script, td b, td script").length;
+  parent.postMessage(JSON.stringify(told), "*");
+});
+</script>
+"""
+FRAME = """
+<!DOCTYPE html><pre id="told"></pre>
+<script>addEventListener("message", event => { told.textContent = event.data; });</script>
+<iframe width="{width}" height="900" src="probed.html"></iframe>
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict:
+    """Files of a study with two figures, a contact sheet, and tables, as `report` wants them."""
+    folder = tmp_path_factory.mktemp("study")
+    given = {"figures": [], "pngs": [], "tsvs": [], "captions": [], "tables": []}
+    # One figure that is smaller as SVG, one of so many points that it is smaller as PNG.
+    for stem, points in (("figure1", 3), ("figure2", 3000)):
+        figure = Figure(figsize=(3.3, 2))
+        ax = figure.subplots()
+        ax.plot([(7 * i) % points for i in range(points)], ".")
+        for kind, key in (("svg", "figures"), ("png", "pngs")):
+            path = folder / f"{stem}.{kind}"
+            figure.savefig(path, dpi=300)
+            given[key].append(str(path))
+        (folder / f"{stem}.tsv").write_text(f"x\n{points}\n")
+        given["tsvs"].append(str(folder / f"{stem}.tsv"))
+        (folder / f"{stem}.rst").write_text(f"**Figure {stem[-1]}: a < b.** It says 5 % & more.\n")
+        given["captions"].append(str(folder / f"{stem}.rst"))
+    models = pd.DataFrame(
+        {
+            "model": list(ACCURACIES),
+            "name": [NASTY, "Seed 10", "Seed 9", "CLIP"],
+            "category": ["base", "reinit", "reinit", "dataset"],
+            "group": ["base", "main", "main", "others"],
+            "accuracy": list(ACCURACIES.values()),
+        }
+    )
+    models["accuracy_low"] = models["accuracy"] - 0.01
+    models["accuracy_high"] = models["accuracy"] + 0.01
+    main = models.assign(ensemble_accuracy=[None, 0.74, 0.7, 0.73])
+    many = pd.DataFrame({"model": [f"model {i}" for i in range(40)], "temperature": 1.0})
+    pairs = pd.DataFrame(
+        {
+            "category": ["reinit", "reinit"],
+            "with_base": True,
+            "main": True,
+            "mean": "probability",
+            "examples": 1234,
+            "error_inconsistency": [0.1, 0.2],
+            "improvement": [0.01, 0.02],
+        }
+    )
+    claims = pd.DataFrame(
+        {
+            "claim": ["Errors <differ>.", "Features help."],
+            "holds": ["yes", "no"],
+            "evidence": ["r = 0.9 & so on", "never"],
+            "section": ["figure1", "figure6"],
+        }
+    )
+    tables = {"models": models, "pairs": pairs, "summary": claims}
+    tables |= {"table1": main, "calibration": many}
+    for stem, table in tables.items():
+        table.to_csv(folder / f"{stem}.tsv", sep="\t", index=False)
+    given["tables"] = [str(folder / f"{stem}.tsv") for stem in ("table1", "calibration")]
+    sheet = folder / "base--clip.png"
+    shutil.copy(folder / "figure1.png", sheet)
+    given["sheets"] = [str(sheet)]
+    given |= {name: str(folder / f"{name}.tsv") for name in ("models", "pairs", "summary")}
+    return given | {"template": str(TEMPLATE), "study": STUDY}
+
+
+@pytest.fixture(scope="module")
+def page(files, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    report(**files, html=str(path))
+    return path
+
+
+def without_data(text: str) -> str:
+    return re.sub(r"data:[a-z/+-]+;base64,[A-Za-z0-9+/=]*", "data:", text)
+
+
+def test_every_figure_is_in_the_page_once_in_its_smaller_form(page, files):
+    text = page.read_text()
+    for svg, png, smaller in zip(files["figures"], files["pngs"], ("svg", "png"), strict=True):
+        contents = {"svg": Path(svg).read_bytes(), "png": Path(png).read_bytes()}
+        assert min(contents, key=lambda kind: len(contents[kind])) == smaller
+        counts = {k: text.count(base64.b64encode(c).decode()) for k, c in contents.items()}
+        # The sheet is a copy of the first figure's PNG.
+        sheets = {"svg": 0, "png": int(svg == files["figures"][0])}
+        assert counts == {kind: int(kind == smaller) + sheets[kind] for kind in counts}
+
+
+def test_nothing_is_asked_of_elsewhere(page):
+    text = without_data(page.read_text())
+    assert not re.search(r"https?:|file:|url\(|@import", text)
+    assert set(re.findall(r'(?:src|srcset|href)="(#|[^"]*)', text)) == {"#", "data:", "data:,"}
+    assert "default-src 'none'" in text
+
+
+def test_names_and_titles_are_escaped(page):
+    text = without_data(page.read_text())
+    assert "<b>" not in text and "<script>alert" not in text
+    assert text.count("<script>") == 1
+    assert html.unescape(re.search("<title>([^<]*)</title>", text).group(1)) == NASTY
+    assert "<strong>Figure 1: a &lt; b.</strong> It says 5\N{NO-BREAK SPACE}% &amp; more." in text
+    assert 'alt="Figure 1: a &lt; b."' in text
+    assert "Errors &lt;differ&gt;." in text
+
+
+def test_tables_can_be_saved_as_they_are(page, files):
+    saved = re.findall(r'download="([^"]+)" href="data:[^,]*,([^"]*)"', page.read_text())
+    contents = {Path(path).name: Path(path).read_bytes() for path in files["tables"]}
+    contents |= {Path(path).name: Path(path).read_bytes() for path in files["tsvs"]}
+    assert {name: base64.b64decode(content) for name, content in saved} == contents
+
+
+def test_a_large_table_is_shown_but_not_attached(files, tmp_path):
+    big = tmp_path / "big.tsv"
+    pd.DataFrame({"word": ["x" * 1000] * 201}).to_csv(big, sep="\t", index=False)
+    report(**files | {"tables": [str(big)]}, html=str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert "x" * 1000 in text and "Save big.tsv" not in text and "Further results" in text
+
+
+def sections(text: str) -> list[str]:
+    return re.findall(r"<h2 [^>]*>(\d+)&ensp;([^<]*)</h2>", text)
+
+
+def test_sections_are_numbered_and_in_the_contents(page):
+    text = page.read_text()
+    found = sections(text)
+    assert found == [
+        ("1", "Models"),
+        ("2", "Error inconsistency"),
+        ("3", "Specialisation"),
+        ("4", "Claims"),
+        ("5", "How it was made"),
+    ]
+    assert re.findall(r'<li><a href="#[a-z]+">(\d+)&ensp;([^<]*)</a>', text) == found
+
+
+def test_what_a_study_lacks_is_left_out(files, tmp_path):
+    nothing = {key: [] for key in ("figures", "pngs", "tsvs", "tables", "sheets", "summary")}
+    study = STUDY | {"published": {"examples": 1234}, "ensemble": "unstated"}
+    report(**files | nothing | {"study": study}, html=str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert sections(text) == [("1", "How it was made")]
+    nav = text[text.index("<nav") : text.index("</nav>")]
+    assert nav.count("<li>") == 2
+    assert "<img" not in text and "<table" not in text and "Best recommended" not in text
+    assert "published numbers" in text
+
+
+def test_a_claim_links_only_to_a_figure_that_is_there(page):
+    text = page.read_text()
+    assert '<a href="#figure1">Figure 1</a>' in text
+    assert "#figure6" not in text and "Features help." in text
+
+
+def test_the_same_input_gives_the_same_page(files, page, tmp_path):
+    report(**files, html=str(tmp_path / "again.html"))
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_the_best_first_members_come_from_the_table_of_figure_5(files, tmp_path):
+    table = tmp_path / "figure5.tsv"
+    table.write_text("what\tbase\tname\tgain\nstep\tbase\t\t0.5\nfirst\tbase\tSeed 9\t0.0125\n")
+    report(**files | {"tsvs": [str(table)]}, html=str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    block = text[text.index('id="first"') :]
+    rows = re.findall(r"<tr>(.*)</tr>", block[: block.index("</table>")], re.DOTALL)
+    assert len(re.findall("<tr>", block[: block.index("</table>")])) == 2  # head and one row
+    assert "Seed 9" in rows[0] and "+1.25" in rows[0] and "50.00" not in rows[0]
+
+
+def test_the_table_of_sensitivity_is_that_of_its_figure(files, tmp_path):
+    row = {"number": "slope", "category": None, "mean": "logit", "value": 0.25}
+    row |= {"value_low": 0.2, "value_high": 0.3, "chosen": True}
+    drawn = tmp_path / "sensitivity.tsv"
+    pd.DataFrame([row]).to_csv(drawn, sep="\t", index=False)
+    report(**files | {"tsvs": [str(drawn)]}, html=str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    rows = re.findall(r"<tr>\s*(<td.*)</tr>", text[text.index('id="sensitivity-table"') :])
+    assert rows == [
+        "<td>Slope of improvement by inconsistency</td><td>mean of logits</td>"
+        '<td class="number" data-sort="0.25">0.250 (0.200 to 0.300)</td><td>yes</td>'
+    ]
+
+
+def test_files_of_the_same_name_are_an_error_that_names_them(files, tmp_path):
+    twice = [files["tables"][0], str(tmp_path / "other/table1.tsv")]
+    with pytest.raises(InputError, match=r"other/table1.tsv have the same name; rename"):
+        report(**files | {"tables": twice}, html=str(tmp_path / "report.html"))
+
+
+def test_unknown_blocks_come_last_and_none_is_lost():
+    blocks = {name: {"kind": "table"} for name in ("odd", "figure8", "table1", "figure-pareto")}
+    arranged = arrange(blocks)
+    assert [(s["id"], [b["id"] for b in s["blocks"]]) for s in arranged] == [
+        ("models", ["table1"]),
+        ("inconsistency", ["figure8"]),
+        ("ensembles", ["figure-pareto"]),
+        ("further", ["odd"]),
+    ]
+
+
+def test_the_best_pair_is_the_first():
+    rows = pd.DataFrame(
+        {"size": [1, 2, 2, 3], "names": ["A", "A + B", "A + C", "A + B + C"],
+         "accuracy": [0.9, 0.905, 0.91, 0.92], "gain": [0, -0.0049, 0.001, 0.02]}
+    )  # fmt: skip
+    assert best_pair(rows) == "A + B: 90.50 %, −0.49 points"
+    assert best_pair(rows[rows["size"] != 2]) is None
+
+
+def test_sensitivity_has_one_column_for_all_choices():
+    rows = pd.DataFrame(
+        {
+            "number": ["improvement", "dimensions"],
+            "category": [None, "arch"],
+            "mean": ["logit", None],
+            "replacement": [True, None],
+            "direction": [None, "lowest"],
+            "value": [0.0125, 48.0],
+            "value_low": [0.01, float("nan")],
+            "value_high": [0.015, float("nan")],
+            "chosen": [False, True],
+        }
+    )
+    table, written = variants(rows)
+    assert table["choices"].tolist() == [
+        "mean of logits, a model may come in twice",
+        "direction lowest",
+    ]
+    assert written == {"value": ["1.25 (1.00 to 1.50)", "48"]}
+    assert table["value"].tolist() == [0.0125, 48.0]
+
+
+def browse(address: str, folder: Path) -> str:
+    """Give the document that a browser made of a page."""
+    options = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}",
+        "--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [CHROMIUM, *options, address], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout
+
+
+def probe(page: Path, folder: Path, width: int) -> dict:
+    text = page.read_text()
+    assert text.count("</body>") == 1
+    (folder / "probed.html").write_text(text.replace("</body>", PROBE + "</body>"))
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.replace("{width}", str(width)))
+    told = re.search(r'<pre id="told">(.*?)</pre>', browse(frame.as_uri(), folder), re.DOTALL)
+    return json.loads(html.unescape(told.group(1)))
+
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here (apt-get install chromium)"
+)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_browser_shows_figures_and_sorts_and_filters_tables(page, tmp_path, width):
+    told = probe(page, tmp_path, width)
+    assert len(told["images"]) == 3
+    assert all(complete and natural > 0 for complete, natural in told["images"])
+    assert told["orders"] == {
+        "given": [NASTY, "Seed 10", "Seed 9", "CLIP"],
+        "up": ["Seed 9", NASTY, "CLIP", "Seed 10"],
+        "down": ["Seed 10", "CLIP", NASTY, "Seed 9"],
+        "missing up": ["Seed 9", "CLIP", "Seed 10", NASTY],
+        "missing down": ["Seed 10", "CLIP", "Seed 9", NASTY],
+        "names": [NASTY, "CLIP", "Seed 9", "Seed 10"],
+    }
+    assert (told["up"], told["down"], told["others"]) == ("ascending", "descending", None)
+    # All words, in any order and case.
+    assert told["filtered"] == [f"model {i}" for i in (3, 13, 23, *range(30, 40))]
+    assert told["status"] == "13 of 40 rows"
+    assert told["injected"] == 0
+    assert told["broken"] == []
+    assert told["fetched"] == []
+    assert told["width"] == width and told["tooWide"] <= 0
+
+
+@pytest.fixture
+def server():
+    """A server of one page that remembers what it was asked for."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(self.server.page)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.asked = []
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield listening
+        listening.shutdown()
+
+
+@needs_browser
+def test_a_browser_fetches_nothing_but_the_page(page, server, tmp_path):
+    address = f"http://127.0.0.1:{server.server_port}/report.html"
+    server.page = page.read_bytes()
+    assert "<h1>" in browse(address, tmp_path)
+    assert server.asked == ["/report.html"]
+
+    # Not even what someone puts into it is fetched; but for the policy it would be.
+    server.asked.clear()
+    server.page = server.page.replace(b"</body>", b'<img src="/more.png"></body>')
+    browse(address, tmp_path)
+    assert server.asked == ["/report.html"]
+    server.asked.clear()
+    server.page = server.page.replace(b"Content-Security-Policy", b"none")
+    browse(address, tmp_path)
+    assert server.asked == ["/report.html", "/more.png"]
