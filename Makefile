@@ -19,10 +19,13 @@ lint: .venv/made
 
 bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
+	$(BIN)/python benchmarks/greedy.py
+	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/study.py
 
 report: .venv/made
-	$(BIN)/snakemake --cores all --report results/report.html
+	$(BIN)/snakemake --cores all results/default/report.html
+	@echo "Open $(CURDIR)/results/default/report.html in a browser."
 
 .venv/made: envs/requirements.txt envs/development.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; give it as `make PYTHON=...`")'

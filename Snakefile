@@ -1,6 +1,7 @@
 """Which image models make different mistakes, why, and what is gained by combining them.
 
-    dataset -> images -> models -> outputs -> calibration -> pairs -> figures, tables
+    dataset -> images -> models -> outputs -> calibration -> pairs, specialisation, ensembles
+    outputs -> features, downstream         all of them -> figures, tables, summary, report
 
 A study is one configuration file; its results go to results/<study>/. `config.yaml` is the default
 study, `--configfile studies/<name>.yaml` another. The rules of each stage are in workflow/rules/.
@@ -41,19 +42,24 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/outputs.smk"
 include: "workflow/rules/calibration.smk"
 include: "workflow/rules/pairs.smk"
+include: "workflow/rules/specialisation.smk"
+include: "workflow/rules/ensembles.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/downstream.smk"
+include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Every figure and table of the study, and of the published ones alongside it."""
+    """Every figure and table, the summary and the report of the study and of those alongside it."""
     default_target: True
     input:
         expand(
-            "results/{study}/figures/figure{number}.{kind}",
+            "results/{study}/{file}",
             study=STUDIES,
-            number=[1, 2, 8],
-            kind=["pdf", "svg", "png", "tsv"],
+            file=["summary.md", "report.html"],
         ),
         expand(
             "results/{study}/tables/table{number}.{kind}",
@@ -61,3 +67,9 @@ rule all:
             number=[1, 2, 3, 4],
             kind=["tsv", "md", "tex"],
         ),
+        [
+            f"results/{name}/figures/{figure}.{kind}"
+            for name, study in STUDIES.items()
+            for figure in study["figures"]
+            for kind in ["pdf", "svg", "png", "tsv"]
+        ],

@@ -190,6 +190,51 @@ MISTAKES = [
     ),
     ({"pairs": [["base", "base"]]}, 'pairs[0]: pairs the model "base" with itself'),
     (
+        {"pairs": [["base", "seed-1"], ["seed-1", "base"]]},
+        "pairs[1]: gives the pair of seed-1 and base twice",
+    ),
+    (
+        {"greedy": {"bases": ["strung"]}},
+        'greedy.bases[0]: there is no model "strung"; did you mean "strong"?',
+    ),
+    (
+        {"greedy": {"pool": ["tunned"]}},
+        'greedy.pool[0]: there is no model "tunned"; did you mean "tuned"?',
+    ),
+    ({"greedy": {"pool": []}}, "greedy.pool: must have at least 1 item, not 0"),
+    (
+        {"greedy": {"bases": ["base"], "pool": ["base"]}},
+        'greedy.pool: the pool holds only the base "base" itself',
+    ),
+    (
+        {"models.strong.set": "main", "greedy": {"pool": ["tuned"]}},
+        "greedy.bases: no model is of the set high; name some to begin with",
+    ),
+    ({"greedy": {"size": 1}}, "greedy.size: must be at least 2, not 1"),
+    (
+        {"features": {"models": ["liner"]}},
+        'features.models[0]: there is no model "liner"; did you mean "linear"?',
+    ),
+    ({"features": {"data": "test"}}, "features.data: the split test must not be learnt from"),
+    (
+        {"features": {"data": "trane"}},
+        'features.data: there is no split "trane"; did you mean "train"?',
+    ),
+    ({"downstream": {"kind": "voc"}}, "downstream.path: the key is missing"),
+    ({"downstream": {"kind": "scenes"}}, "downstream.split: the key is missing"),
+    (
+        {"downstream": {"kind": "voc", "path": "VOC2007", "split": "other"}},
+        "downstream.split: has no effect with the kind voc",
+    ),
+    (
+        {"downstream": {"kind": "scenes", "split": "other"}},
+        'downstream.split: the split other is learnt from by "clip"',
+    ),
+    (
+        {"downstream": {"kind": "scenes", "split": "test"}},
+        "downstream.split: the split test must not be learnt from",
+    ),
+    (
         {"models.linear.from": "simcrl"},
         'models.linear.from: there is no "simcrl" under pretraining; did you mean "simclr"?',
     ),
@@ -582,3 +627,42 @@ def test_tables_of_the_code_know_the_schema_and_the_schema_quotes_its_defaults()
     for defaults in configuration.DEFAULTS.values():
         for key, value in defaults.items():
             assert f"default {value}" in " ".join(keys[key]["description"].split())
+
+
+def test_analyses_are_of_the_models_that_suit_unless_others_are_named(study):
+    config = study
+    found = complete(config)
+    everything = list(config["models"])
+    assert found["greedy"]["bases"] == ["strong"]
+    assert found["greedy"]["pool"] == [key for key in everything if key != "strong"]
+    assert found["features"]["models"] == ["seed-1"]
+    assert found["features"]["base"] == "base"
+    assert len(found["features"]["regularisation"]) == 45
+    assert found["features"]["regularisation"][::44] == [1e-6, 1e5]
+    assert found["downstream"] is None
+    assert "figure6" in found["figures"]
+    assert "figure7" not in found["figures"]
+
+    downstream = {"kind": "voc", "path": "VOC2007", "models": ["zero", "base"]}
+    named = edited(config, {"downstream": downstream, "greedy": {"pool": ["zero", "tuned"]}})
+    found = complete(named)
+    assert found["greedy"]["pool"] == ["tuned", "zero"]  # ties go to the earlier model
+    assert found["downstream"]["models"] == ["base", "zero"]
+    assert "figure7" in found["figures"]
+
+
+def test_a_study_without_pairs_or_strong_models_draws_what_is_left(study):
+    config = edited(study, {"pairs": [], "models.strong.set": "main"})
+    figures = ["figure1", "figure2", "figure8", "pareto", "sensitivity"]
+    assert complete(config)["figures"] == figures
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
+def test_every_pair_is_given_to_one_model_and_all_have_about_as_many(count):
+    keys = [f"m{i}" for i in range(count)]
+    partners = configuration._partners(keys)
+    assert [first for first, *_ in partners.values()] == keys
+    pairs = [frozenset((key, other)) for key, own in partners.items() for other in own[1:]]
+    assert len(pairs) == len(set(pairs)) == count * (count - 1) // 2
+    sizes = [len(own) for own in partners.values()]
+    assert max(sizes) - min(sizes) <= 1

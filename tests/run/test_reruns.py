@@ -8,10 +8,23 @@ import pytest
 
 from tests.run.conftest import SMALL, Checkout
 
-DRAWN = {"figure1": 2, "figure2": 2, "figure8": 2}  # of the small study and the paper's
-FIGURES = {name: 1 for name in DRAWN}
-AFTER_PAIRS = {**FIGURES, "tables": 1}
-AGGREGATES = {"calibration": 1, "pairs": 1, **AFTER_PAIRS}
+BOTH = {"figure1": 2, "figure2": 2, "figure8": 2, "report": 2}  # of the small study and the paper's
+DRAWN = {
+    **BOTH,
+    **{f"figure{n}": 1 for n in range(3, 8)},
+    **{"pareto": 1, "sensitivity": 1, "contact_sheet": 1},
+}
+AFTER_PAIRS = {
+    **dict.fromkeys(["figure1", "figure2", "figure8", "figure6", "figure7", "tables"], 1),
+    **dict.fromkeys(["variants", "sensitivity", "summary", "report"], 1),
+}
+AFTER_CALIBRATION = {
+    "pairs": 1,
+    **AFTER_PAIRS,
+    **dict.fromkeys(["specialisation", "class_specialisation", "contact_sheet"], 1),
+    **dict.fromkeys(["figure3", "figure4", "greedy", "figure5", "recommendations", "pareto"], 1),
+}
+AGGREGATES = {"calibration": 1, **AFTER_CALIBRATION}
 
 
 def test_nothing_after_a_finished_run(finished):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -27,16 +28,60 @@ def read(path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t")
 
 
+def read_manifest(path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", comment="#")
+
+
+PUBLISHED = ("figure1", "figure2", "figure8")
+ALL = (*PUBLISHED, *(f"figure{n}" for n in range(3, 8)), "pareto", "sensitivity")
+
+
 def test_every_figure_and_table_of_both_studies_is_there(finished):
-    for study in ("small", "paper"):
-        for number in (1, 2, 8):
+    for study, figures in (("small", ALL), ("paper", PUBLISHED)):
+        folder = finished.path / "results" / study
+        for figure in figures:
             for kind in ("pdf", "svg", "png", "tsv"):
-                path = finished.path / f"results/{study}/figures/figure{number}.{kind}"
+                path = folder / f"figures/{figure}.{kind}"
                 assert path.stat().st_size > 300, path
         for number in (1, 2, 3, 4):
             for kind in ("tsv", "md", "tex"):
-                path = finished.path / f"results/{study}/tables/table{number}.{kind}"
+                path = folder / f"tables/table{number}.{kind}"
                 assert path.stat().st_size > 0, path
+        page = (folder / "report.html").read_text()
+        assert page.count("<img") >= len(figures)
+    assert (finished.path / "results/small/contact_sheets/base--reinit.png").stat().st_size > 1000
+
+
+def test_every_claim_is_judged_where_the_study_can_judge_it(finished):
+    small = read(finished.path / "results/small/summary.tsv")
+    assert len(small) == 8
+    assert set(small["holds"]) <= {"yes", "no", "unclear"}
+    paper = read(finished.path / "results/paper/summary.tsv").set_index("claim")["holds"]
+    assert paper.tolist() == ["yes", "yes", "yes"]  # as the paper itself says
+
+
+def test_no_model_learns_from_the_images_of_the_further_task(results):
+    manifest = read_manifest(results / "dataset/manifest.tsv")
+    unseen = set(manifest.loc[manifest["split"] == "unseen", "id"])
+    assert len(unseen) == 900
+    study = yaml.safe_load((results.parents[1] / SMALL).read_text())
+    networks = [study["recipe"], *study["pretraining"].values(), *study["models"].values()]
+    assert all("unseen" not in network.get("data", []) for network in networks)
+    shown = [
+        image
+        for path in (results / "downstream/scenes/Annotations").iterdir()
+        for image in ElementTree.parse(path).findtext("source/image").split("; ")
+    ]
+    assert sorted(shown) == sorted(unseen)  # each once: test scenes share none with the others
+
+
+def test_selection_never_looks_at_the_test_images_unless_told_so(results):
+    greedy = read(results / "greedy.tsv")
+    held_out, paper = (greedy[greedy["protocol"] == p] for p in ("held-out", "paper"))
+    np.testing.assert_allclose(paper["selection_accuracy"], paper["accuracy"])
+    assert (held_out["selection_accuracy"] != held_out["accuracy"]).any()
+    for _, path in greedy.groupby(["protocol", "mean", "replacement", "base"]):
+        assert (path["selection_accuracy"].diff().dropna() > 0).all()
 
 
 def test_models_learn(results):

@@ -62,6 +62,13 @@ INHERITS = {
 OBJECTIVES = {"trained": "supervised", "fine-tuned": "supervised", "distilled": "distillation"}
 """The objective of each kind of model that learns the classes by itself."""
 
+KORNBLITH = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
+"""The L2 penalties of Kornblith, Shlens and Le (2019, appendix A.4)."""
+
+FIGURES = ("figure1", "figure2", "figure8", "figure3", "figure4", "figure5", "figure6", "figure7",
+           "pareto", "sensitivity")  # fmt: skip
+"""All figures. Published numbers are enough for the first three."""
+
 CONTRASTIVE = ("simclr", "clip")
 FROZEN = ("lbfgs", "zero-shot", "class-mapping")
 SHOWN = ("name", "category", "set", "head", "train_data")
@@ -326,6 +333,7 @@ def _beyond_schema(study: Mapping) -> Iterator[Mistake]:
         yield ("dataset", "splits"), 'only one split can be "rest"'
     yield from _model_mistakes(study.get("models", {}), study.get("pretraining", {}))
     yield from _pair_mistakes(study.get("pairs", []), study.get("models", {}))
+    yield from _analysis_mistakes(study)
     for section in ("pretraining", "models"):
         for key, own in study.get(section, {}).items():
             network = _Network((section, key), own, study.get("recipe", {}))
@@ -370,6 +378,74 @@ def _pair_mistakes(pairs: Sequence, models: Mapping) -> Iterator[Mistake]:
                 yield ("pairs", place), f'there is no model "{key}"{_nearest(key, models)}'
         if first == second:
             yield ("pairs", place), f'pairs the model "{first}" with itself'
+        if any({first, second} == {*earlier} for earlier in pairs[:place]):
+            yield ("pairs", place), f"gives the pair of {first} and {second} twice"
+
+
+def _analysis_mistakes(study: Mapping) -> Iterator[Mistake]:
+    """Find models, splits and numbers that an analysis names and the study does not have."""
+    models = study.get("models", {})
+    named = [
+        ("greedy", "bases"),
+        ("greedy", "pool"),
+        ("features", "models"),
+        ("downstream", "models"),
+    ]
+    for section, key in named:
+        for place, model in enumerate(study.get(section, {}).get(key, [])):
+            if models and model not in models:
+                text = f'there is no model "{model}"{_nearest(model, models)}'
+                yield (section, key, place), text
+    bases, pool = _bases_and_pool(study)
+    if bases and not pool and "pool" not in study.get("greedy", {}):
+        yield ("greedy", "pool"), "the pool is empty: every model is of the set high; name some"
+    if "bases" not in study.get("greedy", {}) and "pool" in study.get("greedy", {}) and not bases:
+        yield ("greedy", "bases"), "no model is of the set high; name some to begin with"
+    for model in bases:
+        if pool == [model]:
+            yield ("greedy", "pool"), f'the pool holds only the base "{model}" itself'
+
+    dataset = study.get("dataset", {})
+    splits = dataset.get("splits")
+    for section, key in (("features", "data"), ("downstream", "split")):
+        split = study.get(section, {}).get(key)
+        if split == "test" or (section == "features" and split == "calibration"):
+            yield (section, key), f"the split {split} must not be learnt from"
+        elif split and splits and split not in splits and dataset.get("kind") != "folder":
+            yield (section, key), f'there is no split "{split}"{_nearest(split, splits)}'
+    downstream = study.get("downstream", {})
+    unused = {"scenes": ("path",), "voc": ("split", "seed")}.get(downstream.get("kind"), ())
+    for key in unused:
+        if key in downstream:
+            yield ("downstream", key), f"has no effect with the kind {downstream['kind']}"
+    if downstream.get("kind") == "scenes":
+        entries = {**study.get("pretraining", {}), **study.get("models", {})}
+        learnt = {key: {**study.get("recipe", {}), **own}.get("data", [])
+                  for key, own in entries.items()}  # fmt: skip
+        guilty = [key for key, data in learnt.items() if downstream.get("split") in data]
+        if guilty:
+            text = f'the split {downstream["split"]} is learnt from by "{guilty[0]}"'
+            yield ("downstream", "split"), text
+
+
+def _bases_and_pool(study: Mapping) -> tuple[list[str], list[str]]:
+    """Models that greedy ensembles begin with, and those that they add, in the models' order."""
+    models, greedy = study.get("models", {}), study.get("greedy", {})
+    high = [key for key, own in models.items() if own.get("set") == "high"]
+    bases = greedy.get("bases", high)
+    pool = greedy.get("pool", [key for key in models if key not in high])
+    return [key for key in models if key in bases], [key for key in models if key in pool]
+
+
+def _partners(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Give each model itself and half of the others, so that all pairs are shared out evenly."""
+    count = len(keys)
+    partners = {}
+    for place, key in enumerate(keys):
+        # With an even number, models that face each other across the circle are one pair.
+        last = count // 2 - (count % 2 == 0 and place >= count // 2)
+        partners[key] = [key] + [keys[(place + step) % count] for step in range(1, last + 1)]
+    return partners
 
 
 @dataclass(frozen=True)
@@ -516,8 +592,8 @@ def complete(config: Mapping) -> dict:
     -------
     dict
         Of plain types that share nothing. A published study is its file with the defaults, and
-        the `ensemble` "unstated". Any other has `study`, `title`, `alongside`, `dataset`, `band`,
-        `ensemble` and `pairs` likewise, `published` (None), and
+        the `ensemble` "unstated". Any other has the keys of its file likewise, but `recipe` and
+        `pretraining`; `published` (None); and
 
         networks
             For the key of each pretraining and model: its `recipe`, the key of its `parent`, whose
@@ -527,12 +603,18 @@ def complete(config: Mapping) -> dict:
             `objective`, `train_data`, `head`.
         geometries
             For each geometry in use: `size`, `crop`, `interpolation`, `channels`.
+        greedy, features, downstream
+            With lists of models filled in, `members` of `greedy` being all of its own;
+            `downstream` is None where there is none, and else has in `partners` for each model
+            itself and those it is paired with, each pair once.
+
+        Every study has `figures`: names of those that it can draw.
     """
     schema = _validator(config).schema
     study = _filled(_plain(config), schema, schema)
     if "published" in study:
         # Papers may leave open which mean they took; and their pairs have no keys to name them by.
-        return study | {"ensemble": "unstated", "pairs": []}
+        return study | {"ensemble": "unstated", "pairs": [], "figures": list(FIGURES[:3])}
     default = study.pop("recipe")
     entries = {section: study.pop(section) for section in ("pretraining", "models")}
     study |= {"published": None, "networks": {}, "models": {}, "geometries": {}}
@@ -556,7 +638,40 @@ def complete(config: Mapping) -> dict:
             if section == "models":
                 own = _filled(own, schema["$defs"]["model"], schema)
                 study["models"][key] = _display(key, own, network, recipe, source)
-    return study
+    return study | _analyses(study)
+
+
+def _analyses(study: Mapping) -> dict:
+    """Fill in which models the analyses are of, and which figures follow."""
+    models = study["models"]
+    base = next(key for key, model in models.items() if model["category"] == "base")
+    bases, pool = _bases_and_pool(study)
+    looked_at = {key for pair in study["pairs"] for key in pair}
+    features = {"regularisation": list(KORNBLITH)} | study["features"]
+    others = features.get("models", looked_at)
+    features["models"] = [key for key in models if key in others and key != base]
+    downstream = study.get("downstream")
+    if downstream:
+        downstream = {"regularisation": list(KORNBLITH)} | downstream
+        others = downstream.get("models", [base, *features["models"]])
+        keys = [key for key in models if key in others]
+        downstream |= {"models": keys, "partners": _partners(keys)}
+        if downstream["kind"] == "scenes":
+            downstream["path"] = f"results/{study['study']}/downstream/scenes"
+    made = {
+        "figure3": study["pairs"],
+        "figure4": study["pairs"],
+        "figure5": bases,
+        "figure6": features["models"],
+        "figure7": downstream,
+    }
+    return {
+        "greedy": study["greedy"]
+        | {"bases": bases, "pool": pool, "members": [k for k in models if k in bases + pool]},
+        "features": features | {"base": base},
+        "downstream": downstream,
+        "figures": [name for name in FIGURES if made.get(name, True)],
+    }
 
 
 def _display(key: str, own: Mapping, network: _Network, recipe: Mapping, source: Mapping) -> dict:

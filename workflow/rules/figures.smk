@@ -8,11 +8,7 @@ rule figure1:
     output:
         pdf="results/{study}/figures/figure1.pdf",
         svg="results/{study}/figures/figure1.svg",
-        png=report(
-            "results/{study}/figures/figure1.png",
-            caption="../report/figure1.rst",
-            category="{study}",
-        ),
+        png="results/{study}/figures/figure1.png",
         tsv="results/{study}/figures/figure1.tsv",
     log:
         "results/{study}/logs/figure1.log",
@@ -34,11 +30,7 @@ rule figure2:
     output:
         pdf="results/{study}/figures/figure2.pdf",
         svg="results/{study}/figures/figure2.svg",
-        png=report(
-            "results/{study}/figures/figure2.png",
-            caption="../report/figure2.rst",
-            category="{study}",
-        ),
+        png="results/{study}/figures/figure2.png",
         tsv="results/{study}/figures/figure2.tsv",
     log:
         "results/{study}/logs/figure2.log",
@@ -61,11 +53,7 @@ rule figure8:
     output:
         pdf="results/{study}/figures/figure8.pdf",
         svg="results/{study}/figures/figure8.svg",
-        png=report(
-            "results/{study}/figures/figure8.png",
-            caption="../report/figure8.rst",
-            category="{study}",
-        ),
+        png="results/{study}/figures/figure8.png",
         tsv="results/{study}/figures/figure8.tsv",
     log:
         "results/{study}/logs/figure8.log",

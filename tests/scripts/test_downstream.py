@@ -1,0 +1,69 @@
+"""Probes on a multi-label task: models alone and together, and intervals of the mean."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.outputs import write
+from workflow.lib.voc import mean_average_precision
+from workflow.scripts.downstream import downstream, resampled_interval
+
+RNG = np.random.default_rng(0)
+CLASSES = ("bag", "coat", "dress")
+
+
+def split(count: int, labels) -> Split:
+    return Split(np.array([f"{i:04d}" for i in range(count)]), np.asarray(labels))
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """Two models, each with a column for two of three tasks; some labels are to be ignored."""
+    splits, paths = {}, {"first": [], "second": []}
+    for name in ("train", "val", "test"):
+        labels = RNG.choice([-1, -1, 1], (120, 3))
+        labels[RNG.random(labels.shape) < 0.05] = 0
+        splits[name] = split(120, labels)
+    Manifest(CLASSES, splits).write(tmp_path / "tasks.tsv")
+    for model, told in (("first", (0, 1)), ("second", (1, 2))):
+        for name, own in splits.items():
+            values = RNG.normal(size=(120, 4)).astype(np.float32)
+            for column, task in enumerate(told):
+                values[:, column] += 1.5 * own.labels[:, task]
+            path = tmp_path / model / f"{name}.h5"
+            write(path, own, lambda rows, v=values: (v[rows, :3], v[rows]), {})
+            paths[model].append(str(path))
+    return tmp_path, paths["first"] + paths["second"], splits
+
+
+def test_models_alone_and_together_on_tasks(tasks):
+    folder, paths, _ = tasks
+    downstream(
+        tasks=str(folder / "tasks.tsv"), outputs=paths, table=str(folder / "table.tsv"),
+        models=["first", "second"], regularisation=[1e-3, 1e-1], threads=1,
+    )  # fmt: skip
+    table = pd.read_csv(folder / "table.tsv", sep="\t")
+    alone = table[table["model_2"].isna()].set_index("task")
+    both = table[table["model_2"] == "second"].set_index("task")
+    assert list(alone.index) == [*CLASSES, "mean"]
+    assert alone.at["bag", "average_precision"] > 0.9
+    assert alone.at["dress", "average_precision"] < 0.6  # the first model has no column for it
+    assert both.at["dress", "average_precision"] > 0.9
+    for rows in (alone, both):
+        assert rows.at["mean", "average_precision"] == pytest.approx(
+            rows.loc[list(CLASSES), "average_precision"].mean()
+        )
+        mean = rows.loc["mean"]
+        assert mean["average_precision_low"] < mean["average_precision"]
+        assert mean["average_precision"] < mean["average_precision_high"]
+    assert set(alone["l2"].dropna()) <= {1e-3, 1e-1}
+    assert both["dimensions"].unique().tolist() == [8]
+
+
+def test_an_interval_is_narrow_where_nothing_can_go_wrong(tasks):
+    labels = tasks[2]["test"].labels
+    assert resampled_interval(labels.astype(float), labels) == (1.0, 1.0)
+    noise = np.random.default_rng(1).normal(size=labels.shape)
+    low, high = resampled_interval(noise, labels)
+    assert low < mean_average_precision(noise, labels)[1] < high

@@ -1,0 +1,100 @@
+"""Probes on combined and compressed features agree with scikit-learn, each fitted once."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.jobs import InputError
+from workflow.lib.outputs import write
+from workflow.scripts.features import features
+
+RNG = np.random.default_rng(0)
+CLASSES = ("bag", "coat", "dress")
+
+
+def split(count: int, labels) -> Split:
+    return Split(np.array([f"{i:04d}" for i in range(count)]), np.asarray(labels))
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Two models: the first tells class 0 from the rest, the second 1 from 2, and noise."""
+    splits = {name: split(count, np.arange(count) % 3) for name, count in
+              (("train", 300), ("calibration", 30), ("test", 240))}  # fmt: skip
+    Manifest(CLASSES, splits).write(tmp_path / "manifest.tsv")
+    paths = []
+    for model, told in (("base", (0,)), ("other", (1, 2))):
+        for name in ("train", "test"):
+            labels = splits[name].labels
+            values = RNG.normal(size=(len(labels), 6)).astype(np.float32)
+            for column, label in enumerate(told):
+                values[:, column] += 3 * (labels == label)
+            path = tmp_path / model / f"{name}.h5"
+            logits = np.zeros((len(labels), 3), np.float32)
+            write(path, splits[name], lambda rows, v=values, lo=logits: (lo[rows], v[rows]), {})
+            paths.append(str(path))
+    return tmp_path, paths
+
+
+def run(study, **changes) -> pd.DataFrame:
+    folder, paths = study
+    arguments = {"shares": [0, 50, 100], "seeds": 2, "dimensions": [2, 6, 12, 99],
+                 "regularisation": [1e-3, 1e-1]} | changes  # fmt: skip
+    features(
+        manifest=str(folder / "manifest.tsv"), outputs=paths, table=str(folder / "table.tsv"),
+        base="base", model="other", data="train", threads=1, **arguments,
+    )  # fmt: skip
+    return pd.read_csv(folder / "table.tsv", sep="\t")
+
+
+def test_a_row_for_each_probe_and_none_twice(study):
+    table = run(study)
+    shares = table[table["what"] == "share"]
+    # All of the base's features leave no choice, nor do all of the other's, of the same number.
+    assert shares["share"].tolist() == [0, 50, 50, 100]
+    assert shares["dimensions_base"].tolist() == [0, 3, 3, 6]
+    assert shares["dimensions_model"].tolist() == [6, 3, 3, 0]
+    compressed = table[table["what"] == "compression"]
+    assert len(compressed) == 4 * 3  # twelve dimensions are all there are, so not 99
+    assert table["converged"].all()
+
+
+def test_accuracy_is_that_of_scikit_learn_on_the_same_features(study):
+    _, paths = study
+    table = run(study, regularisation=[1e-2])
+    data = {}
+    for path in paths:
+        with h5py.File(path) as file:
+            data[path] = file["features"][:].astype(float), file["labels"][:]
+    learnt = np.concatenate([data[paths[0]][0], data[paths[2]][0]], axis=1)
+    scored = np.concatenate([data[paths[1]][0], data[paths[3]][0]], axis=1)
+    mean, scale = learnt.mean(0), learnt.std(0)
+    for columns, rows in (
+        (slice(0, 6), table["share"] == 100),
+        (slice(6, 12), table["share"] == 0),
+        (slice(0, 12), table["dimensions"] == 12),
+    ):
+        reference = LogisticRegression(C=1 / (300 * 1e-2), tol=1e-8, max_iter=1000)
+        reference.fit(((learnt - mean) / scale)[:, columns], data[paths[0]][1])
+        accuracy = reference.score(((scored - mean) / scale)[:, columns], data[paths[1]][1])
+        np.testing.assert_allclose(table.loc[rows, "accuracy"], accuracy, atol=1 / 240)
+
+
+def test_both_models_together_know_more(study):
+    table = run(study)
+    alone = table.loc[table["what"] == "share"].set_index("share")["accuracy"]
+    everything = table.loc[table["dimensions"] == 12, "accuracy"]
+    assert alone[100] < 0.75  # it can't tell two classes apart
+    assert (everything > 0.9).all()
+
+
+def test_files_without_features_are_refused(study):
+    folder, paths = study
+    with h5py.File(paths[2], "r+") as file:
+        del file["features"]
+    with pytest.raises(InputError, match="holds no features of the model 'other'"):
+        run(study)
+    assert not (folder / "table.tsv").exists()

@@ -1,0 +1,202 @@
+"""From outputs files to the recommended ensembles, and the figure of what they cost."""
+
+from itertools import combinations
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.outputs import write
+from workflow.scripts.pareto import named, pareto
+from workflow.scripts.recommendations import LISTED, choose, cost, mark_fronts, recommendations
+
+MEMBERS = {
+    f"m{i}": {"name": f"Model {i}", "category": category}
+    for i, category in enumerate(["base", "reinit", "hparam", "arch", "fwork", "dataset", "arch"])
+}
+TEMPERATURES = {key: 0.5 + 0.25 * i for i, key in enumerate(MEMBERS)}
+PARAMETERS = {key: 1000 * (i + 1) for i, key in enumerate(MEMBERS)}
+CLASSES = 5
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Seven models of independent noise, the last one of unknown cost."""
+    folder = tmp_path_factory.mktemp("study")
+    rng = np.random.default_rng(0)
+    splits, logits = {}, {}
+    for name, examples in (("calibration", 300), ("test", 500)):
+        labels = rng.integers(0, CLASSES, examples)
+        splits[name] = Split(np.array([f"{name}/{i}" for i in range(examples)]), labels)
+        for i, key in enumerate(MEMBERS):
+            values = rng.normal(0, 1, (examples, CLASSES))
+            values[np.arange(examples), labels] += 1.0 + 0.1 * i
+            values = logits[key, name] = values.astype(np.float32)
+            path = folder / key / f"{name}.h5"
+            known = {} if key == "m6" else {"parameters": PARAMETERS[key]}
+            write(path, splits[name], lambda rows, v=values: (v[rows], v[rows, :1]), known)
+            with h5py.File(path, "r+") as file:
+                file.attrs["images_per_second"] = 0.0 if key == "m6" else 100.0 * (i + 1)
+    Manifest(tuple("abcde"), splits).write(folder / "manifest.tsv")
+    pd.DataFrame(TEMPERATURES.items(), columns=["model", "temperature"]).to_csv(
+        folder / "calibration.tsv", sep="\t", index=False
+    )
+    return folder, splits, logits
+
+
+def run(folder, mean="probability", members=MEMBERS):
+    recommendations(
+        manifest=str(folder / "manifest.tsv"),
+        calibration=str(folder / "calibration.tsv"),
+        selection=[str(folder / key / "calibration.h5") for key in members],
+        scored=[str(folder / key / "test.h5") for key in members],
+        table=str(folder / "recommendations.tsv"),
+        members=members,
+        mean=mean,
+        threads=2,
+    )
+    return pd.read_csv(folder / "recommendations.tsv", sep="\t")
+
+
+def right(study, name, mean, keys):
+    _, splits, logits = study
+    total = 0
+    for key in keys:
+        scaled = logits[key, name].astype(np.float64) / TEMPERATURES[key]
+        total = total + (softmax(scaled, axis=1) if mean == "probability" else scaled)
+    return total.argmax(1) == splits[name].labels
+
+
+@pytest.mark.parametrize("mean", ["probability", "logit"])
+def test_every_ensemble_is_listed_with_its_accuracies(study, mean):
+    table = run(study[0], mean)
+    # Seven singles, 21 pairs and 35 triples: fewer than are listed at most.
+    expected = {" + ".join(g) for size in (1, 2, 3) for g in combinations(MEMBERS, size)}
+    assert set(table["models"]) == expected
+    assert table["models"].is_unique
+    alone = table[table["size"] == 1].set_index("models")
+    for row in table.itertuples():
+        keys = row.models.split(" + ")
+        assert row.size == len(keys)
+        assert row.selection_accuracy == pytest.approx(
+            right(study, "calibration", mean, keys).mean()
+        )
+        assert row.accuracy == pytest.approx(right(study, "test", mean, keys).mean())
+        assert alone.loc[row.best_member, "selection_accuracy"] == max(
+            alone.loc[key, "selection_accuracy"] for key in keys
+        )
+        assert row.best_member_accuracy == alone.loc[row.best_member, "accuracy"]
+        assert row.gain == pytest.approx(row.accuracy - row.best_member_accuracy)
+        assert row.gain_low <= row.gain <= row.gain_high
+        assert row.names == " + ".join(MEMBERS[key]["name"] for key in keys)
+        assert row.categories == " + ".join(MEMBERS[key]["category"] for key in keys)
+
+
+def test_the_best_come_first(study):
+    table = run(study[0])
+    for _, group in table.groupby("size"):
+        assert group["rank"].tolist() == list(range(1, len(group) + 1))
+        assert group["selection_accuracy"].is_monotonic_decreasing
+    assert table["size"].is_monotonic_increasing
+
+
+def test_costs_add_up_and_are_empty_where_unknown(study):
+    table = run(study[0]).set_index("models")
+    assert table.at["m0 + m2", "parameters"] == 4000
+    # 1/100 and 1/300 of a second.
+    assert table.at["m0 + m2", "images_per_second"] == pytest.approx(75)
+    unknown = table[table.index.str.contains("m6")]
+    assert unknown[["parameters", "images_per_second"]].isna().all(axis=None)
+    assert not unknown[["pareto", "pareto_speed"]].any(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("front", "column", "sign"),
+    [("pareto", "parameters", 1), ("pareto_speed", "images_per_second", -1)],
+)
+def test_nothing_beats_the_front_and_the_rest_is_beaten(study, front, column, sign):
+    table = run(study[0]).dropna(subset=[column])
+    assert 1 < table[front].sum() < len(table)
+    for row in table.to_dict("records"):
+        cost, good = sign * table[column], table["selection_accuracy"]
+        own, own_good = sign * row[column], row["selection_accuracy"]
+        beaten = ((cost < own) & (good >= own_good)) | ((cost <= own) & (good > own_good))
+        assert row[front] == (not beaten.any())
+
+
+def test_a_front_worked_out_by_hand():
+    #       cheapest, worse; its equal; dearer and as good; better; unknown; dearest and best, twice
+    correct = np.array([5, 4, 5, 5, 7, 99, 9, 9])
+    costs = np.array([1, 1, 1, 2, 2, np.nan, 8, 8])
+    expected = [True, False, True, False, True, False, True, True]
+    assert mark_fronts(correct, costs).tolist() == expected
+    order = np.random.default_rng(0).permutation(8)
+    assert mark_fronts(correct[order], costs[order]).tolist() == [expected[i] for i in order]
+    assert not mark_fronts(np.array([1, 2]), np.array([np.nan, np.nan])).any()
+
+
+def test_only_the_best_are_listed_and_those_on_a_front():
+    groups = [g for size in (1, 2, 3) for g in combinations(range(12), size)]
+    rng = np.random.default_rng(0)
+    correct = rng.integers(500, 600, len(groups))
+    costs = np.stack([np.arange(12) + 1.0, np.ones(12)], axis=1)
+    # The cheapest pair is the worst one, but better than any single model.
+    correct[:12] = 10
+    correct[groups.index((0, 1))] = 11
+    table = choose(groups, correct, costs)
+    counts = table["size"].value_counts()
+    assert counts[1] == 12
+    assert counts[2] == LISTED + 1
+    assert LISTED <= counts[3] < LISTED + 12
+    beyond = table[(table["size"] > 1) & (table["rank"] > LISTED)]
+    assert (0, 1) in set(beyond["group"])
+    assert (beyond["pareto"] | beyond["pareto_speed"]).all()
+
+
+def test_what_an_outputs_file_does_not_say_is_unknown():
+    assert cost({"parameters": 7, "images_per_second": 4.0}) == (7.0, 0.25)
+    assert np.isnan(cost({})).all()
+    assert np.isnan(cost({"parameters": 7, "images_per_second": 0.0})[1])
+
+
+@pytest.mark.parametrize("keys", [["m0"], ["m0", "m1"]])
+def test_few_models_have_no_triples(study, tmp_path, keys):
+    members = {key: MEMBERS[key] for key in keys}
+    table = run(study[0], members=members)
+    assert len(table) == {1: 1, 2: 3}[len(keys)]
+    assert drawn(table, tmp_path)
+
+
+def drawn(table, folder):
+    table.to_csv(folder / "table.tsv", sep="\t", index=False)
+    paths = {kind: str(folder / f"pareto.{kind}") for kind in ("pdf", "svg", "png", "tsv")}
+    pareto(table=str(folder / "table.tsv"), **paths)
+    return (folder / "pareto.png").read_bytes()
+
+
+def test_the_figure_is_the_same_every_time_and_writes_what_it_draws(study, tmp_path):
+    table = run(study[0])
+    assert drawn(table, tmp_path) == drawn(table, tmp_path)
+    written = pd.read_csv(tmp_path / "pareto.tsv", sep="\t")
+    assert written["models"].tolist() == table["models"].tolist()
+    np.testing.assert_allclose(written["milliseconds"], 1000 / table["images_per_second"])
+
+
+def test_the_figure_is_drawn_where_no_cost_is_known(study, tmp_path):
+    table = run(study[0], members={"m6": MEMBERS["m6"]})
+    assert table["parameters"].isna().all()
+    assert drawn(table, tmp_path)
+
+
+def test_the_ends_of_a_front_are_among_the_named():
+    table = pd.DataFrame({"names": list("abcdefgh"), "accuracy": np.linspace(0.5, 0.9, 8)})
+    table["parameters"], table["pareto"] = np.arange(8) * 100.0, True
+    points = named(table, "parameters", "pareto")
+    assert points["name"].iloc[[0, -1]].tolist() == ["a", "h"]
+    assert len(points) == 5
+    assert points["x"].tolist() == sorted(points["x"])
+    assert points["x"].iloc[-1] == 7
+    assert named(table.assign(pareto=False), "parameters", "pareto").empty

@@ -1,0 +1,344 @@
+"""From outputs files to the tables, figures and contact sheets of specialisation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.jobs import InputError
+from workflow.lib.outputs import write
+from workflow.lib.specialisation import OUTCOMES, read_table
+from workflow.scripts.class_specialisation import class_specialisation
+from workflow.scripts.contact_sheet import choose, contact_sheet, describe
+from workflow.scripts.figure3 import figure3
+from workflow.scripts.figure4 import figure4
+from workflow.scripts.specialisation import COLUMNS, specialisation
+
+CLASSES = ("coat", "NA", "shoe", "absent")
+MEMBERS = {
+    "base": {"name": "ResNet", "category": "base"},
+    "seed": {"name": "Seed", "category": "reinit"},
+    "clip": {"name": "CLIP", "category": "dataset"},
+}
+TEMPERATURES = {"base": 1.0, "seed": 2.0, "clip": 0.5}
+PAIRS = [["base", "seed"], ["clip", "base"]]
+EXAMPLES = 600
+LABELS = np.arange(EXAMPLES) % 3
+GROUPS = {"clothes": ["coat", "NA"], "gone": ["absent"]}
+
+
+def make_study(folder, examples=EXAMPLES):
+    """Three models that are right on some 70 %; clip gets shoes right, and is sure of it."""
+    labels = LABELS[:examples]
+    split = Split(np.array([f"test/{i:03d}" for i in range(examples)]), labels)
+    # The class "absent" is in another split only.
+    other = Split(np.array([f"train/{i}" for i in range(4)]), np.arange(4))
+    manifest = folder / "manifest.tsv"
+    Manifest(CLASSES, {"train": other, "test": split}).write(manifest)
+    rng = np.random.default_rng(0)
+    logits = {}
+    for key in MEMBERS:
+        values = rng.normal(0, 1, (examples, 4)).astype(np.float32)
+        boost = np.where((labels == 2) & (key == "clip"), 5.0, 1.4)
+        values[np.arange(examples), labels] += boost.astype(np.float32)
+        logits[key] = values
+        path = folder / key / "test.h5"
+        write(path, split, lambda rows, v=values: (v[rows], v[rows, :1]), {"model": key})
+    calibration = folder / "calibration.tsv"
+    pd.DataFrame(TEMPERATURES.items(), columns=["model", "temperature"]).to_csv(
+        calibration, sep="\t", index=False
+    )
+    return manifest, calibration, logits
+
+
+def run(folder, pairs=PAIRS, mean="probability"):
+    """Make specialisation.tsv and give its path; models in the order of the configuration."""
+    manifest, calibration, _ = make_study(folder)
+    keys = [key for key in MEMBERS if any(key in pair for pair in pairs)]
+    path = folder / "specialisation.tsv"
+    specialisation(
+        manifest=str(manifest),
+        calibration=str(calibration),
+        outputs=[str(folder / key / "test.h5") for key in keys],
+        table=str(path),
+        members={key: MEMBERS[key] for key in keys},
+        pairs=pairs,
+        mean=mean,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    run(folder)
+    by_class(folder)
+    return folder
+
+
+def by_class(folder, groups=GROUPS):
+    path = folder / "class_specialisation.tsv"
+    class_specialisation(
+        manifest=str(folder / "manifest.tsv"),
+        specialisation=str(folder / "specialisation.tsv"),
+        table=str(path),
+        groups=groups,
+    )
+    return path
+
+
+def files(folder, name):
+    return {kind: str(folder / f"{name}.{kind}") for kind in ("pdf", "svg", "png", "tsv")}
+
+
+def test_table_of_angles_agrees_with_a_plain_computation(study, tmp_path):
+    table = read_table(study / "specialisation.tsv")
+    _, _, logits = make_study(tmp_path)
+    assert list(table) == COLUMNS
+    assert len(table) == len(PAIRS) * EXAMPLES
+    odds = {key: np.exp(logits[key].astype(float) / TEMPERATURES[key]) for key in MEMBERS}
+    shares = {key: value / value.sum(axis=1, keepdims=True) for key, value in odds.items()}
+    names = np.array(CLASSES, dtype=object)
+    for (_, rows), (first, second) in zip(table.groupby("pair", sort=False), PAIRS, strict=True):
+        c1, c2 = shares[first].max(axis=1), shares[second].max(axis=1)
+        np.testing.assert_allclose(rows["confidence_1"], c1)
+        np.testing.assert_allclose(rows["confidence_2"], c2)
+        np.testing.assert_allclose(rows["theta"], np.arctan2(c1, c2) - np.pi / 4, atol=1e-14)
+        top = names[shares[first].argmax(axis=1)], names[shares[second].argmax(axis=1)]
+        assert rows["prediction_1"].tolist() == top[0].tolist()
+        assert rows["prediction_2"].tolist() == top[1].tolist()
+        expected = names[(shares[first] + shares[second]).argmax(axis=1)]
+        assert rows["ensemble"].tolist() == expected.tolist()
+        assert rows["class"].tolist() == names[LABELS].tolist()
+        right = (top[0] == names[LABELS]).astype(int) + 2 * (top[1] == names[LABELS])
+        kinds = np.array(["both_wrong", "only_1", "only_2", "both_right"])
+        assert rows["outcome"].tolist() == kinds[right].tolist()
+
+
+def test_pairs_are_described_in_their_own_order(study):
+    table = read_table(study / "specialisation.tsv").drop_duplicates("pair")
+    assert table["pair"].tolist() == ["base + seed", "clip + base"]
+    assert table["name_1"].tolist() == ["ResNet", "CLIP"]
+    assert table["category_2"].tolist() == ["reinit", "base"]
+    assert table["category"].tolist() == ["reinit", "dataset"]
+
+
+def test_union_is_the_same_for_all_pairs(study):
+    table = read_table(study / "specialisation.tsv")
+    unions = [set(rows.loc[rows["union"], "id"]) for _, rows in table.groupby("pair")]
+    alone = table["outcome"].isin(["only_1", "only_2"])
+    assert unions[0] == unions[1] == set(table.loc[alone, "id"])
+    assert 0 < len(unions[0]) < EXAMPLES
+    assert table.loc[~table["union"], "outcome"].isin(["both_right", "both_wrong"]).all()
+
+
+def test_swapped_pair_has_mirrored_rows(study, tmp_path):
+    one = read_table(study / "specialisation.tsv").query("pair == 'clip + base'")
+    other = read_table(run(tmp_path, [["base", "clip"]]))
+    np.testing.assert_allclose(other["theta"], -one["theta"], rtol=0, atol=1e-15)
+    swap = {"only_1": "only_2", "only_2": "only_1"}
+    assert other["outcome"].tolist() == one["outcome"].replace(swap).tolist()
+    assert other["ensemble"].tolist() == one["ensemble"].tolist()
+
+
+def test_mean_of_logits_is_another_ensemble(study, tmp_path):
+    one = read_table(study / "specialisation.tsv")
+    other = read_table(run(tmp_path, mean="logit"))
+    assert other["theta"].tolist() == one["theta"].tolist()
+    differ = (other["ensemble"] != one["ensemble"]).to_numpy()
+    assert 0 < differ.sum() < 0.2 * len(one)
+    assert (one["prediction_1"] != one["prediction_2"])[differ].all()
+
+
+def test_no_pairs_give_empty_tables_and_figures_that_say_so(tmp_path):
+    table = run(tmp_path, [])
+    assert table.read_text() == "\t".join(COLUMNS) + "\n"
+    summary = by_class(tmp_path)
+    assert len(read_table(summary)) == 0
+    figure3(specialisation=str(table), **files(tmp_path, "figure3"))
+    figure4(table=str(summary), **files(tmp_path, "figure4"))
+    for number in (3, 4):
+        assert len(pd.read_csv(tmp_path / f"figure{number}.tsv", sep="\t")) == 0
+        ink = np.asarray(Image.open(tmp_path / f"figure{number}.png").convert("L"))
+        assert 0 < (ink < 128).mean() < 0.05
+
+
+def test_classes_and_groups_add_up(study):
+    table = read_table(study / "class_specialisation.tsv")
+    rows = read_table(study / "specialisation.tsv")
+    assert table["class"].tolist() == 2 * [*CLASSES, *GROUPS]
+    for pair, mine in table.groupby("pair", sort=False):
+        mine = mine.set_index("class")
+        theirs = rows[rows["pair"] == pair]
+        assert mine["examples"].to_dict() == {
+            "coat": 200, "NA": 200, "shoe": 200, "absent": 0, "clothes": 400, "gone": 0,
+        }  # fmt: skip
+        shoes = theirs[theirs["class"] == "shoe"]
+        assert mine.at["shoe", "theta"] == pytest.approx(shoes["theta"].mean())
+        assert mine.at["shoe", "only_1"] == (shoes["outcome"] == "only_1").mean()
+        halves = mine.loc[["coat", "NA"], "theta"].mean()
+        assert mine.at["clothes", "theta"] == pytest.approx(halves)
+        assert mine.loc[["absent", "gone"], "theta":"p_holm"].isna().all(axis=None)
+        known = mine.dropna(subset="p")
+        assert (known["p_holm"] >= known["p"]).all()
+        assert known["p_holm"].min() == pytest.approx(min(4 * known["p"].min(), 1))
+
+
+def test_specialist_is_the_model_made_to_be_one(study):
+    table = read_table(study / "class_specialisation.tsv")
+    mine = table[table["pair"] == "clip + base"].set_index("class")
+    assert mine.at["shoe", "specialist"] == "clip"
+    assert mine.at["shoe", "theta_low"] > 0.1
+    assert (mine.drop("shoe")["specialist"] == "").all()
+
+
+def test_specialist_of_a_swapped_pair_is_the_same(tmp_path):
+    run(tmp_path, [["base", "clip"]])
+    table = read_table(by_class(tmp_path)).set_index("class")
+    assert table.at["shoe", "specialist"] == "clip"
+    assert table.at["shoe", "theta_high"] < -0.1
+
+
+def test_a_class_without_examples_is_named(study, caplog, tmp_path):
+    by_class(study)
+    named = [message for message in caplog.messages if "'absent'" in message]
+    assert len(named) == len(PAIRS)
+    assert "clip + base: no test image of the class 'absent'" in named
+
+
+def test_a_group_with_an_unknown_class_is_an_error_that_names_both(study):
+    with pytest.raises(InputError, match=r"groups\.feet: .* no class 'shoes'; do you mean 'shoe'"):
+        by_class(study, {"feet": ["shoes"]})
+
+
+def test_figure3_draws_what_its_table_counts(study, tmp_path):
+    figure3(specialisation=str(study / "specialisation.tsv"), **files(tmp_path, "figure3"))
+    table = pd.read_csv(tmp_path / "figure3.tsv", sep="\t")
+    rows = read_table(study / "specialisation.tsv")
+    bars = table[table["what"] == "histogram"]
+    union = rows[rows["union"]]
+    counts = bars.groupby(["pair", "outcome"])["count"].sum()
+    for pair, mine in union.groupby("pair"):
+        expected = mine["outcome"].value_counts().reindex(OUTCOMES, fill_value=0)
+        assert counts[pair].reindex(OUTCOMES).tolist() == expected.tolist()
+    edges = bars.groupby(["pair", "outcome"])[["bin_low", "bin_high"]].agg(tuple)
+    assert edges.map(lambda values: values == edges.iloc[0, 0]).iloc[:, 0].all()
+    least = table[table["what"] == "prevailing"]
+    assert least["model"].tolist() == ["base", "seed", "clip", "base"]
+    found = least.dropna(subset="theta")
+    assert len(found) > 0
+    assert (found["share"] >= 0.99).all()
+    differ = rows[(rows["pair"] == "clip + base") & (rows["prediction_1"] != rows["prediction_2"])]
+    clip = least[least["model"] == "clip"].iloc[0]
+    beyond = differ[differ["theta"] >= clip["theta"] - 1e-12]
+    assert len(beyond) == clip["count"]
+    assert (beyond["ensemble"] == beyond["prediction_1"]).mean() == pytest.approx(clip["share"])
+
+
+def test_figures_are_the_same_bytes_every_time(study, tmp_path):
+    for turn in ("a", "b"):
+        table = study / "specialisation.tsv"
+        figure3(specialisation=str(table), **files(tmp_path / turn, "figure3"))
+        figure4(table=str(study / "class_specialisation.tsv"), **files(tmp_path / turn, "figure4"))
+    made = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(made) == 8
+    for name in made:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_one_pair_without_groups_is_drawn(tmp_path):
+    table, summary = run(tmp_path, [["base", "seed"]]), by_class(tmp_path, {})
+    figure3(specialisation=str(table), **files(tmp_path, "figure3"))
+    figure4(table=str(summary), **files(tmp_path, "figure4"))
+    bars = pd.read_csv(tmp_path / "figure3.tsv", sep="\t").query("what == 'histogram'")
+    counts = bars.groupby("outcome")["count"].sum()
+    # The union of one pair is what exactly one gets right.
+    assert counts["both_right"] == counts["both_wrong"] == 0 < counts["only_1"]
+    for number in (3, 4):
+        ink = np.asarray(Image.open(tmp_path / f"figure{number}.png").convert("L"))
+        assert (ink < 128).mean() > 0.005
+
+
+def test_figure4_writes_the_table_it_draws(study, tmp_path):
+    figure4(table=str(study / "class_specialisation.tsv"), **files(tmp_path, "figure4"))
+    one, other = (
+        read_table(path) for path in (study / "class_specialisation.tsv", tmp_path / "figure4.tsv")
+    )
+    pd.testing.assert_frame_equal(one, other)
+
+
+def sheet(study, folder, channels=1, pair=("clip", "base"), examples=EXAMPLES, number=10):
+    """Draw a sheet of images that are each of one brightness, their number's."""
+    pixels = np.zeros((examples, channels, 4, 4), np.uint8)
+    pixels += (np.arange(examples) % 250).astype(np.uint8)[:, None, None, None]
+    np.save(folder / "test.npy", pixels)
+    paths = {kind: folder / f"sheet.{kind}" for kind in ("png", "tsv")}
+    contact_sheet(
+        specialisation=str(study / "specialisation.tsv"),
+        images=str(folder / "test.npy"),
+        pair=list(pair),
+        number=number,
+        **{kind: str(path) for kind, path in paths.items()},
+    )
+    return np.asarray(Image.open(paths["png"]).convert("RGB")), read_table(paths["tsv"])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_contact_sheet_shows_the_images_of_its_table(study, tmp_path, channels):
+    ink, table = sheet(study, tmp_path, channels)
+    assert ink.shape[1] > ink.shape[0]
+    assert table["outcome"].tolist() == 10 * ["only_1"] + 10 * ["only_2"]
+    # Each image is one area of its brightness; letters and their edges are smaller.
+    greys = ink[..., 0][(ink[..., 0] == ink[..., 1]) & (ink[..., 1] == ink[..., 2])]
+    areas = np.bincount(greys.ravel(), minlength=256)
+    for row in table["row"]:
+        assert areas[row % 250] > 0.9 * (0.8 * 300) ** 2
+
+
+def test_the_surest_come_first(study):
+    rows = read_table(study / "specialisation.tsv").query("pair == 'clip + base'")
+    table = choose(rows, 5)
+    for member in (1, 2):
+        mine = table[table["outcome"] == f"only_{member}"]
+        alone = rows[rows["outcome"] == f"only_{member}"]
+        best = alone[f"confidence_{member}"].nlargest(5)
+        assert mine[f"confidence_{member}"].tolist() == best.tolist()
+        assert mine["rank"].tolist() == [1, 2, 3, 4, 5]
+        assert mine[f"prediction_{member}"].tolist() == mine["class"].tolist()
+        assert mine["id"].tolist() == [f"test/{row:03d}" for row in mine["row"]]
+
+
+def test_few_or_no_images_leave_places_empty(study, tmp_path):
+    rows = read_table(study / "specialisation.tsv")
+    first = rows.query("pair == 'clip + base' and outcome == 'only_1'").index
+    rows.loc[rows["outcome"] == "only_2", "outcome"] = "both_wrong"
+    rows.loc[first[3:], "outcome"] = "both_right"
+    rows.to_csv(tmp_path / "specialisation.tsv", sep="\t", index=False)
+    ink, table = sheet(tmp_path, tmp_path)
+    assert table["outcome"].tolist() == 3 * ["only_1"]
+    assert sorted(table["id"]) == rows.loc[first[:3], "id"].tolist()
+    # On the right is the title alone.
+    right = ink[ink.shape[0] // 5 :, ink.shape[1] // 2 :]
+    assert (right == 255).all()
+
+
+def test_both_predictions_are_told():
+    row = {"outcome": "only_2", "prediction_1": "pullover", "prediction_2": "coat"}
+    assert describe(row) == "1: pullover\n2: coat\xa0✓"
+    long = row | {"prediction_1": "black-footed ferret of the northern great plains"}
+    text = describe(long).split("\n")
+    assert len(text) == 3
+    assert max(map(len, text)) <= 18
+    assert text[0].startswith("1: black")
+    assert text[1].endswith("…")
+
+
+def test_a_pair_that_is_not_compared_is_an_error_that_names_it(study, tmp_path):
+    with pytest.raises(InputError, match=r"no pair base \+ clip; add \[base, clip\] to `pairs`"):
+        sheet(study, tmp_path, pair=("base", "clip"))
+
+
+def test_images_of_another_dataset_are_an_error(study, tmp_path):
+    with pytest.raises(InputError, match=r"test.npy holds 599 images, .* has 600 examples"):
+        sheet(study, tmp_path, examples=599)

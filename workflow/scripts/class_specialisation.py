@@ -1,0 +1,109 @@
+"""In which classes, and groups of classes, each model of a pair specialises.
+
+Mean angle and accuracies by class, and McNemar's exact test that both models get the class right
+equally often. Over all classes and groups of a pair its p-values are corrected by Holm's (1979)
+procedure; the better model of a class specialises in it where the corrected p is below 0.05.
+"""
+
+import difflib
+import logging
+
+import numpy as np
+import pandas as pd
+
+from workflow.lib.datasets import Manifest
+from workflow.lib.jobs import InputError, replacing
+from workflow.lib.specialisation import SIGNIFICANCE, holm, read_table, summarise
+
+log = logging.getLogger("uncorrelated")
+
+PAIR = ["pair", "model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category"]
+MEASURED = ["examples", "theta", "theta_low", "theta_high", "only_1", "only_2",
+            "accuracy_1", "accuracy_1_low", "accuracy_1_high",
+            "accuracy_2", "accuracy_2_low", "accuracy_2_high", "p"]  # fmt: skip
+COLUMNS = [*PAIR, "what", "label", "class", *MEASURED, "p_holm", "specialist"]
+
+
+def class_specialisation(
+    *, manifest: str, specialisation: str, table: str, groups: dict[str, list[str]]
+) -> None:
+    """Write a table of specialisation, a row a pair and class, or group of classes.
+
+    Parameters
+    ----------
+    manifest : str
+        It knows the classes, those without a test image too.
+    specialisation : str
+        Table of angles.
+    table : str
+        Table to write: the pair; `what` is "class" or "group"; `label` is the index of a class, or
+        -1; `class` is the name of either; then what `specialisation.summarise` gives, `p_holm`, and
+        the key of the model that specialises, if one does.
+    groups : dict of str to list of str
+        Names of the classes in each group.
+
+    Raises
+    ------
+    InputError
+        If a group has a class that the dataset lacks.
+    """
+    classes = Manifest.read(manifest).classes
+    check_groups(groups, classes)
+    rows = read_table(specialisation)
+    made = [by_class(pair, classes, groups) for _, pair in rows.groupby("pair", sort=False)]
+    with replacing(table) as temporary:
+        joined = pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=COLUMNS)
+        joined[COLUMNS].to_csv(temporary, sep="\t", index=False)
+
+
+def check_groups(groups: dict[str, list[str]], classes: tuple[str, ...]) -> None:
+    """Refuse a group of which the dataset lacks a class."""
+    for group, names in groups.items():
+        for name in names:
+            if name not in classes:
+                nearest = difflib.get_close_matches(name, classes, n=1, cutoff=0)
+                hint = f"; do you mean '{nearest[0]}'?" if nearest else ""
+                raise InputError(f"groups.{group}: the dataset has no class '{name}'{hint}")
+
+
+def by_class(
+    rows: pd.DataFrame, classes: tuple[str, ...], groups: dict[str, list[str]]
+) -> pd.DataFrame:
+    """Summarise a pair by class and group, and say who specialises.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one pair, as in specialisation.tsv.
+    classes : tuple of str
+    groups : dict of str to list of str
+    """
+    pair = rows[PAIR].iloc[0].to_dict()
+    label = rows["label"].to_numpy()
+    theta, outcomes = rows["theta"].to_numpy(), rows["outcome"].to_numpy(str)
+    order = np.argsort(label, kind="stable")
+    ends = np.searchsorted(label[order], np.arange(len(classes) + 1))
+    chosen = [
+        ("class", index, name, order[start:stop])
+        for index, (name, start, stop) in enumerate(zip(classes, ends, ends[1:], strict=False))
+    ]
+    for group, names in groups.items():
+        labels = [index for index, name in enumerate(classes) if name in names]
+        chosen.append(("group", -1, group, np.flatnonzero(np.isin(label, labels))))
+    made = []
+    for what, index, name, where in chosen:
+        if not len(where):
+            log.warning("%s: no test image of the %s '%s'", pair["pair"], what, name)
+        row = {"what": what, "label": index, "class": name}
+        made.append(pair | row | summarise(theta[where], outcomes[where]))
+    table = pd.DataFrame(made)
+    table["p_holm"] = holm(table["p"].to_numpy())
+    better = np.where(table["only_1"] > table["only_2"], pair["model_1"], pair["model_2"])
+    table["specialist"] = np.where(table["p_holm"] < SIGNIFICANCE, better, "")
+    return table
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(class_specialisation, snakemake)  # noqa: F821

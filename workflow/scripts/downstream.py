@@ -1,0 +1,124 @@
+"""Fit linear probes to a model's features on a multi-label task, alone and beside other models'.
+
+Every class is a task of its own with its own regularisation, chosen on the validation split; the
+probe then learns from training and validation images together and is scored on the test split, by
+the 11-point average precision of Pascal VOC 2007 and its mean over classes.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import norm
+
+from workflow.lib import probes
+from workflow.lib.datasets import Manifest
+from workflow.lib.jobs import Progress, replacing
+from workflow.lib.outputs import Outputs
+from workflow.lib.voc import average_precision, mean_average_precision
+
+log = logging.getLogger("uncorrelated")
+
+SPLITS = ("train", "val", "test")
+RESAMPLES = 200
+MEAN = "mean"  # name of the row of all tasks
+
+
+def downstream(
+    *,
+    tasks: str,
+    outputs: list[str],
+    table: str,
+    models: list[str],
+    regularisation: list[float],
+    threads: int,
+) -> None:
+    """Write a table of average precisions, a row for each task and their mean.
+
+    Parameters
+    ----------
+    tasks : str
+        Manifest of the multi-label dataset.
+    outputs : list of str
+        Outputs files of each model on the training, validation and test splits.
+    table : str
+        Table to write: `model_1`; `model_2`, empty for the first model alone; `task`, or "mean";
+        `average_precision`, of the mean with its 95 % interval over test images; `l2` and
+        `converged` of the probe, of the mean whether all did.
+    models : list of str
+        Keys: the model, then those to put beside it one at a time.
+    regularisation : list of float
+    threads : int
+    """
+    torch.set_num_threads(threads)
+    manifest = Manifest.read(tasks)
+    features = {}
+    for place, model in enumerate(models):
+        parts = []
+        for split, path in zip(SPLITS, outputs[3 * place : 3 * place + 3], strict=True):
+            with Outputs(path, manifest.splits[split]) as file:
+                parts.append(file.read("features"))
+        features[model] = parts
+    labels = [manifest.splits[split].labels for split in SPLITS]
+    known = torch.from_numpy(np.concatenate(labels[:2]))
+    held_out = torch.arange(len(known)) >= len(labels[0])
+
+    first, rows = models[0], []
+    progress = Progress(len(models), "sets of features")
+    for second in [None, *models[1:]]:
+        members = [model for model in (first, second) if model]
+        parts = [np.concatenate([features[m][i] for m in members], axis=1) for i in range(3)]
+        fitted = probes.fit_tasks(
+            torch.from_numpy(np.concatenate(parts[:2])), known, held_out, average_precision,
+            regularisation, names=manifest.classes, name=f"the probe of {' and '.join(members)}",
+        )  # fmt: skip
+        scored = torch.from_numpy(parts[2])
+        scores = torch.cat([probe(scored) for probe in fitted], dim=1).numpy()
+        precisions, mean = mean_average_precision(scores, labels[2])
+        low, high = resampled_interval(scores, labels[2])
+        pair = {"model_1": first, "model_2": second, "dimensions": parts[2].shape[1]}
+        for name, precision, probe in zip(manifest.classes, precisions, fitted, strict=True):
+            rows.append(pair | {"task": name, "average_precision": precision, "l2": probe.l2,
+                                "converged": probe.converged})  # fmt: skip
+        rows.append(pair | {"task": MEAN, "average_precision": mean,
+                            "average_precision_low": low, "average_precision_high": high,
+                            "converged": all(probe.converged for probe in fitted)})  # fmt: skip
+        progress.advance(1, f"{' + '.join(members)}: mAP {100 * mean:.2f} %", now=True)
+    columns = ["model_1", "model_2", "task", "dimensions", "average_precision",
+               "average_precision_low", "average_precision_high", "l2", "converged"]  # fmt: skip
+    with replacing(table) as part:
+        pd.DataFrame(rows, columns=columns).to_csv(part, sep="\t", index=False)
+
+
+def resampled_interval(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """95 % normal interval of the mean average precision, by its spread over bootstrap samples.
+
+    Percentiles would lie too high: an image that is drawn twice ranks beside itself.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (images, tasks)
+    labels : ndarray of int, shape (images, tasks)
+
+    Returns
+    -------
+    low, high : float
+        The same images are drawn for every model, since the seed is fixed. A sample without a
+        positive of some task is left out.
+    """
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(labels), len(labels))
+        if (labels[rows] > 0).any(axis=0).all():
+            means.append(mean_average_precision(scores[rows], labels[rows])[1])
+    _, mean = mean_average_precision(scores, labels)
+    half = norm.ppf(0.975) * np.std(means, ddof=1) if len(means) > 1 else np.nan
+    return float(mean - half), float(mean + half)
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(downstream, snakemake)  # noqa: F821

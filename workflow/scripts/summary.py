@@ -1,0 +1,100 @@
+"""Say with numbers which of the paper's claims hold in this study, and which do not."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from workflow.lib import claims
+from workflow.lib.claims import Claim
+from workflow.lib.jobs import replacing
+
+WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
+
+
+def summary(
+    *,
+    pairs: str,
+    classes: list[str],
+    first: list[str],
+    features: list[str],
+    downstream: list[str],
+    tsv: str,
+    md: str,
+    study: str,
+    title: str,
+    mean: str,
+) -> None:
+    """Write the claims as a table and as a page.
+
+    Parameters
+    ----------
+    pairs : str
+        Table of pairs.
+    classes, first, features, downstream : list of str
+        Table of class specialisation, of the best first members of greedy ensembles, and those
+        that figures 6 and 7 draw;
+        claims whose table the study does not have are left out.
+    tsv, md : str
+        Table and page to write.
+    study, title : str
+        Name and title of the study.
+    mean : str
+        Which mean of several models' predictions to take.
+    """
+    rows = claims.main_pairs(_read([pairs]), mean)
+    found = [
+        claims.inconsistency_grows(rows),
+        claims.improvement_is_linear(rows),
+        claims.conversion_grows(rows),
+    ]
+    asked: list[tuple[list[str], Callable[[pd.DataFrame], Claim]]] = [
+        (classes, claims.models_specialise),
+        (first, lambda table: claims.low_accuracy_helps(table, mean)),
+        (features, claims.combined_features_win),
+        (features, claims.divergence_compresses),
+        (downstream, claims.diverse_pairs_transfer),
+    ]
+    found += [ask(_read(path)) for path, ask in asked if path]
+    with replacing(tsv) as part:
+        pd.DataFrame(found).to_csv(part, sep="\t", index=False)
+    with replacing(md) as part:
+        part.write_text(page(found, title or study, mean), encoding="utf-8")
+
+
+def page(found: list[Claim], title: str, mean: str) -> str:
+    """Write the claims as Markdown.
+
+    Parameters
+    ----------
+    found : list of Claim
+    title : str
+        Of the study.
+    mean : str
+        Which mean of several models' predictions they are of.
+    """
+    means = f" Ensembles take the mean {mean}." if mean != "unstated" else ""
+    lines = [
+        f"# {title}: which of the paper's claims hold",
+        "",
+        "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "
+        f"zero that the claim says; otherwise it does not, or stays unclear.{means}",
+        "",
+        "| | Claim | Shown in |",
+        "| --- | --- | --- |",
+        *(f"| **{WORDS[c.holds]}** | {c.claim} | {c.section} |" for c in found),
+        "",
+    ]
+    for claim in found:
+        lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {claim.evidence}", ""]
+    return "\n".join(lines)
+
+
+def _read(paths: list[str]) -> pd.DataFrame:
+    (path,) = paths
+    return pd.read_csv(path, sep="\t")
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(summary, snakemake)  # noqa: F821

@@ -1,0 +1,47 @@
+"""Turn a dataset in the layout of Pascal VOC 2007 into one manifest, with each class as a task."""
+
+import logging
+
+import numpy as np
+
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.voc import check_tasks, read_voc
+
+log = logging.getLogger("uncorrelated")
+
+SPLITS = ("train", "val", "test")
+
+
+def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
+    """Read the images and labels of all splits, check them, and write the manifest.
+
+    Parameters
+    ----------
+    source : list of str or str
+        Every file of the dataset, or its folder; listed so that a change is noticed.
+    manifest : str
+        Table to write.
+    path : str
+        The dataset's folder.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or wrong, or a task has too few images to learn and choose on.
+    """
+    splits = {}
+    for name in SPLITS:
+        ids, labels, classes = read_voc(path, name)
+        check_tasks(labels, classes, name)
+        splits[name] = Split(ids, labels.astype(np.int64))
+        for label, meaning in ((1, "shown"), (0, "ignored")):
+            counts = (labels == label).sum(axis=0).tolist()
+            told = ", ".join(f"{c} {n}" for c, n in zip(classes, counts, strict=True))
+            log.info("%s, %d images, %s: %s", name, len(ids), meaning, told)
+    Manifest(tuple(classes), splits).write(manifest)
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(tasks, snakemake)  # noqa: F821
