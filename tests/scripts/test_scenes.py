@@ -34,6 +34,7 @@ def make(study, name="scenes", **changes):
         "manifest": str(study / "manifest.tsv"),
         "images": str(study / "rest.npy"),
         "directory": str(study / name),
+        "listing": str(study / f"{name}.sha256"),
         "split": "rest",
         "shares": SHARES,
         "seed": 0,
@@ -119,7 +120,17 @@ def test_what_was_there_is_replaced_and_nothing_else_is_left(study):
     before = digest(make(study))
     (study / "scenes/JPEGImages/999999.jpg").touch()
     assert digest(make(study)) == before
-    assert sorted(path.name for path in study.iterdir()) == ["manifest.tsv", "rest.npy", "scenes"]
+    assert sorted(path.name for path in study.iterdir()) == [
+        "manifest.tsv", "rest.npy", "scenes", "scenes.sha256",
+    ]  # fmt: skip
+
+
+def test_the_listing_is_of_every_file(study):
+    folder = make(study)
+    lines = [line.split("  ") for line in (study / "scenes.sha256").read_text().splitlines()]
+    assert len(lines) == sum(path.is_file() for path in folder.rglob("*"))
+    for known, name in lines:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == known
 
 
 def test_nothing_is_left_of_a_failure(study):

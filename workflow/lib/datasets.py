@@ -129,11 +129,11 @@ class Manifest:
 def source_files(dataset: Mapping) -> list[str]:
     """List every file that a dataset is made of, given its `kind` and `path`.
 
-    Of `scenes`, which a rule makes, it is their folder.
+    Of `scenes`, which a rule makes, it is the listing of their folder.
     """
     kind, path = dataset["kind"], dataset["path"]
     if kind == "scenes":
-        return [path]
+        return [f"{path}.sha256"]
     if kind == "voc":
         return voc.source_files(path)
     if kind == "fashion-mnist":

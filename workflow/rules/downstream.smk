@@ -14,6 +14,7 @@ rule scenes:
         ),
     output:
         directory=directory("results/{study}/downstream/scenes"),
+        listing="results/{study}/downstream/scenes.sha256",
     log:
         "results/{study}/logs/scenes.log",
     benchmark:

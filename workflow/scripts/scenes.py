@@ -4,6 +4,7 @@ The images are those of one split of the study's dataset. No model may have lear
 """
 
 import contextlib
+import hashlib
 import logging
 import os
 import tempfile
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError
+from workflow.lib.jobs import InputError, replacing
 from workflow.lib.scenes import compose, divide, group
 from workflow.lib.voc import labels_of, write_annotation, write_sets
 
@@ -26,6 +27,7 @@ def scenes(
     manifest: str,
     images: str,
     directory: str,
+    listing: str,
     split: str,
     shares: dict[str, float],
     seed: int,
@@ -40,6 +42,9 @@ def scenes(
     directory : str
         Folder to make, in the layout that `voc.read_voc` reads; one that is there is replaced.
         Classes are those of the manifest, with hyphens for spaces.
+    listing : str
+        File to write: the SHA-256 of every file of the folder, as `sha256sum` writes them. It tells
+        what the folder holds, whatever the dates of its files.
     split : str
         The split whose images are used, each once.
     shares : dict of str to float
@@ -102,6 +107,13 @@ def scenes(
             {name: labels[list(stretch)] for name, stretch in stretches.items()},
             names,
         )
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory)}\n"
+        for path in sorted(Path(directory).rglob("*"))
+        if path.is_file()
+    ]
+    with replacing(listing) as temporary:
+        temporary.write_text("".join(lines))
     log.info(
         "%d scenes of %d images, %.2f positive labels a scene, %.1f %% of the garments difficult",
         len(rows),
