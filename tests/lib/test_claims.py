@@ -142,3 +142,8 @@ def test_diverse_pairs_transfer(sign, holds):
     assert claim.holds == holds
     best = "p19, mAP 80.0 % (78.0 to 82.0), more inconsistent than 95 %" if sign == 1 else "p0, mAP"
     assert f"Best pair: {best}" in claim.evidence
+
+
+def test_a_single_model_says_nothing_of_pairs():
+    alone = pd.DataFrame({"what": ["model"], "error_inconsistency": 0.0, "average_precision": 0.5})
+    assert claims.diverse_pairs_transfer(alone).holds == UNCLEAR

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from workflow.lib import networks
+from workflow.lib import networks, voc
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tests/run/small.yaml"
@@ -93,6 +93,29 @@ def folder_study(finished_folder_study, tmp_path) -> tuple[Checkout, str]:
     return Checkout(tmp_path / "folder"), study
 
 
+def write_voc(folder: Path, rng: np.random.Generator) -> None:
+    """Images of two halves, each red, green or blue, in the layout of Pascal VOC 2007."""
+    names, ids, labels = ["blue", "green", "red"], {}, {}
+    for place in ("JPEGImages", "Annotations"):
+        (folder / place).mkdir(parents=True)
+    for number, split in enumerate(("train", "val", "test")):
+        ids[split] = [f"{number}{i:05d}" for i in range(40)]
+        labels[split] = np.full((40, 3), -1, np.int8)
+        for row, example in enumerate(ids[split]):
+            pixels = rng.integers(0, 120, (32, 40, 3), dtype=np.uint8)
+            shown = rng.integers(0, 3, 2)
+            for half, channel in enumerate(shown):
+                pixels[:, 20 * half : 20 * half + 20, channel] += 100
+                labels[split][row, 2 - channel] = 1
+            Image.fromarray(pixels).save(folder / f"JPEGImages/{example}.jpg", quality=95)
+            things = [voc.VocObject(names[2 - channel], False, False, (1, 1, 20, 32))
+                      for channel in shown]  # fmt: skip
+            source = {"database": "halves", "image": example}
+            path = folder / f"Annotations/{example}.xml"
+            voc.write_annotation(path, (40, 32, 3), things, source)
+    voc.write_sets(folder, ids, labels, names)
+
+
 @pytest.fixture(scope="session")
 def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
     """A study of a folder of photographs by class, with weights brought by the user."""
@@ -106,6 +129,7 @@ def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
                 pixels = rng.integers(0, 120, (32, 40, 3), dtype=np.uint8)
                 pixels[..., channel] += 60
                 Image.fromarray(pixels).save(place / f"{i:02d}.png")
+    write_voc(checkout.path / "voc", rng)
     torch.manual_seed(0)
     recipe = {
         "architecture": "test_resnet",
@@ -136,6 +160,7 @@ recipe:
   flip: true
   input: {size: 32, crop: 0.9, interpolation: bicubic, mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}
 pretraining: {}
+downstream: {kind: voc, path: voc, models: [base, again], regularisation: [0.01, 0.1]}
 models:
   base: {category: base}
   again: {category: reinit, seed: 1}

@@ -2,6 +2,7 @@
 
 import re
 
+import h5py
 import pytest
 
 from tests.run.conftest import SMALL
@@ -63,3 +64,34 @@ def test_weights_of_another_shape_are_refused(folder_study):
     output = fails(checkout, study=study)
     assert "the checkpoint mine.safetensors does not fit" in output
     assert "size mismatch" in output
+
+
+def test_a_task_with_a_single_positive_is_named(folder_study):
+    checkout, study = folder_study
+    path = checkout.path / "voc/ImageSets/Main/red_val.txt"
+    lines = [line.split() for line in path.read_text().splitlines()]
+    first = next(key for key, label in lines if label == "1")
+    path.write_text("".join(f"{key} {1 if key == first else -1}\n" for key, _ in lines))
+    output = fails(checkout, study=study)
+    assert "the task 'red' has a single positive image in the split 'val'" in output
+
+
+def test_a_group_of_an_unknown_class_is_named(checkout):
+    checkout.edit(SMALL, "footwear: [sandal,", "footwear: [sandals,")
+    output = fails(checkout)
+    assert "groups.footwear: the dataset has no class 'sandals'; do you mean 'sandal'?" in output
+
+
+def test_a_base_of_greedy_ensembles_that_is_no_model_is_told_before_any_job(checkout):
+    checkout.edit(SMALL, "greedy: {size: 4}", "greedy: {size: 4, bases: [hihg]}")
+    output = fails(checkout)
+    assert 'greedy.bases[0]: there is no model "hihg"; did you mean "high"?' in output
+    assert "rule " not in output
+
+
+def test_outputs_without_features_are_named(checkout):
+    with h5py.File(checkout.path / "results/small/outputs/clip-linear/train.h5", "r+") as file:
+        del file["features"]
+    table = "results/small/features/clip-linear.tsv"
+    output = fails(checkout, "--rerun-triggers", "input", "--force", table)
+    assert "holds no features of the model 'clip-linear'" in output

@@ -8,23 +8,29 @@ import pytest
 
 from tests.run.conftest import SMALL, Checkout
 
-BOTH = {"figure1": 2, "figure2": 2, "figure8": 2, "report": 2}  # of the small study and the paper's
+
+def once(*rules: str) -> dict[str, int]:
+    return dict.fromkeys(rules, 1)
+
+
 DRAWN = {
-    **BOTH,
-    **{f"figure{n}": 1 for n in range(3, 8)},
-    **{"pareto": 1, "sensitivity": 1, "contact_sheet": 1},
+    **{"figure1": 2, "figure2": 2, "figure8": 2, "report": 2},  # of the small study and the paper's
+    **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
+    **once("contact_sheet", "summary"),
 }
+AFTER_VARIANTS = once("sensitivity", "report")
 AFTER_PAIRS = {
-    **dict.fromkeys(["figure1", "figure2", "figure8", "figure6", "figure7", "tables"], 1),
-    **dict.fromkeys(["variants", "sensitivity", "summary", "report"], 1),
+    **once("figure1", "figure2", "figure8", "figure6", "figure7", "tables", "summary", "variants"),
+    **AFTER_VARIANTS,
 }
-AFTER_CALIBRATION = {
-    "pairs": 1,
-    **AFTER_PAIRS,
-    **dict.fromkeys(["specialisation", "class_specialisation", "contact_sheet"], 1),
-    **dict.fromkeys(["figure3", "figure4", "greedy", "figure5", "recommendations", "pareto"], 1),
-}
-AGGREGATES = {"calibration": 1, **AFTER_CALIBRATION}
+SPECIALISATION = once(
+    "specialisation", "class_specialisation", "contact_sheet", "figure3", "figure4", "summary",
+    "report",
+)  # fmt: skip
+RECOMMENDATIONS = once("recommendations", "pareto", "report")
+GREEDY = {**once("greedy", "figure5", "summary", "variants"), **AFTER_VARIANTS}
+COMPARED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
+AGGREGATES = {"calibration": 1, **COMPARED}
 
 
 def test_nothing_after_a_finished_run(finished):
@@ -59,38 +65,54 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
 @pytest.mark.parametrize(
     ("name", "old", "new", "jobs"),
     [
-        # a module that only the pair analysis imports
+        # a module that only the analyses of pairs import
         ("workflow/lib/pairwise.py", "import numpy as np\n", "import numpy as np\n\nCHANGED = 1\n",
-         {"pairs": 1, **AFTER_PAIRS}),
+         {"pairs": 1, **AFTER_PAIRS, **RECOMMENDATIONS}),
+        # the probes: no network is trained again
+        ("workflow/lib/probes.py", "HISTORY = 60", "HISTORY = 61",
+         {"head": 4, "extract": 4, "features": 2, "downstream": 3, "extract_features": 1,
+          "extract_tasks": 1, **AGGREGATES}),
         # the look of figures
         ("workflow/lib/style.py", '"""\n\n', '"""\n\nCHANGED = 1\n', DRAWN),
+        ("workflow/report/report.html.j2", "<html", "<html ", {"report": 2}),
+        ("workflow/report/figure3.rst", "**Figure 3:", "**Figure 3 :", {"report": 1}),
         # a package that only figures import
         ("envs/requirements.txt", "matplotlib==", "matplotlib==0.", DRAWN),
         # what is shown, and how
-        (SMALL, "name: ResNet (seed 1)", "name: ResNet (again)", {"pairs": 1, **AFTER_PAIRS}),
+        (SMALL, "name: ResNet (seed 1)", "name: ResNet (again)", COMPARED),
         (SMALL, "band: [0.5, 0.95]", "band: [0.4, 0.95]", {"pairs": 1, **AFTER_PAIRS}),
-        (SMALL, "ensemble: probability", "ensemble: logit", AFTER_PAIRS),
-        (SMALL, "- [base, reinit]", "- [base, efficientnet]", {"figure2": 1}),
+        (SMALL, "ensemble: probability", "ensemble: logit",
+         {name: 1 for name in {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, "figure5": 1}
+          if name != "figure6"}),
+        (SMALL, "- [base, reinit]", "- [base, efficientnet]", {"figure2": 1, **SPECIALISATION}),
+        (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
+         once("class_specialisation", "figure4", "summary", "report")),
+        # what the analyses are of
+        (SMALL, "greedy: {size: 4}", "greedy: {size: 3}", GREEDY),
+        (SMALL, "  seeds: 2", "  seeds: 3",
+         {"features": 2, "figure6": 1, "variants": 1, "summary": 1, **AFTER_VARIANTS}),
+        (SMALL, "clip-zero-shot], regularisation: [0.01, 0.1]}",
+         "clip-zero-shot], regularisation: [0.01]}",
+         {"downstream": 3, **once("figure7", "summary", "report")}),
         # a model's recipe, and that of one that others start from
         (SMALL, "label_smoothing: 0.2", "label_smoothing: 0.3",
          {"train": 1, "extract": 1, **AGGREGATES}),
         (SMALL, '["a photo of a {}", "a {} for sale"]', '["a photo of a {}"]',
-         {"train_parent": 1, "train": 2, "extract": 2, **AGGREGATES}),
+         {"train_parent": 1, "head": 2, "extract": 2, "extract_features": 1, "features": 1,
+          "extract_tasks": 1, "downstream": 2, **AGGREGATES}),
         # one model more, and one less
         (SMALL, "  high: {", "  narrow: {category: hparam, seed: 5, shift: 0}\n  high: {",
          {"train": 1, "extract": 1, **AGGREGATES}),
         (SMALL, "  low: {category: hparam, set: low, epochs: 1}\n", "", AGGREGATES),
     ],
-    ids=["module", "style", "pin", "name", "band", "mean", "label", "recipe", "parent", "more",
-         "less"],
+    ids=["module", "probes", "style", "template", "caption", "pin", "name", "band", "mean", "pair",
+         "groups", "greedy", "seeds", "path", "recipe", "parent", "more", "less"],
 )  # fmt: skip
 def test_only_what_follows_runs_after(checkout, name, old, new, jobs):
     path = checkout.path / name
-    if name.endswith("style.py"):
-        text = path.read_text()
-        path.write_text(text.replace(old, new, 1))
-    else:
-        checkout.edit(name, old, new)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
     assert checkout.planned() == jobs
 
 

@@ -186,3 +186,18 @@ def test_weights_brought_by_the_user_are_used(folder_study):
         assert mine["logits"].shape == base["logits"].shape
         assert not np.array_equal(mine["logits"], base["logits"])
     assert Image.open(checkout.path / "photos/train/red/00.png").size == (40, 32)
+
+
+def test_a_folder_of_pascal_voc_is_a_further_task(folder_study):
+    checkout, study = folder_study
+    results = checkout.path / "results/photos"
+    table = read(results / "figures/figure7.tsv")
+    assert table["what"].tolist() == ["model", "pair", "model"]
+    # Both have learnt to tell the colours apart.
+    assert (table["average_precision"] > 0.8).all()
+    with h5py.File(results / "downstream/outputs/base/test.h5") as file:
+        assert file["labels"].shape == (40, 3)
+        assert file["ids"].asstr()[0] == "JPEGImages/200000.jpg"
+    image = checkout.path / "voc/JPEGImages/000000.jpg"
+    image.write_bytes((checkout.path / "voc/JPEGImages/000001.jpg").read_bytes())
+    assert checkout.planned(study)["task_images"] == 3

@@ -188,13 +188,16 @@ def diverse_pairs_transfer(downstream: pd.DataFrame) -> Claim:
     """Correlation over pairs of mean average precision and inconsistency, and the best's rank."""
     rows = downstream[downstream["what"] == "pair"]
     r, low, high = correlation(rows["error_inconsistency"], rows["average_precision"])
+    claim = "On a further task, the best pair of models is a diverse one."
+    if rows.empty:
+        return Claim(claim, "figure7", UNCLEAR, "There is no pair of models.")
     best = rows.loc[rows["average_precision"].idxmax()]
     below = float((rows["error_inconsistency"] < best["error_inconsistency"]).mean())
     holds = verdict(low, high)
     if (holds == YES and below < 0.5) or (holds == NO and below >= 0.5):
         holds = UNCLEAR
     return Claim(
-        "On a further task, the best pair of models is a diverse one.",
+        claim,
         "figure7",
         holds,
         f"Best pair: {best['name']}, mAP {100 * best['average_precision']:.1f} % "

@@ -60,7 +60,7 @@ rule report:
         ),
         captions=lambda w: expand(
             "workflow/report/{figure}.rst",
-            figure=[*STUDIES[w.study]["figures"], "contact_sheet"],
+            figure=[*STUDIES[w.study]["figures"], "contact_sheet", "recommendations"],
         ),
         tables=lambda w: [
             *expand("results/{study}/tables/table{n}.tsv", study=w.study, n=[1, 2, 3, 4]),

@@ -247,7 +247,8 @@ def gather(
         rows = pd.read_csv(path, sep="\t")
         if stem == "recommendations":
             rows = rows.sort_values("selection_accuracy", ascending=False, kind="stable")
-        blocks[stem] = table(stem, rows, names, Path(path).read_bytes())
+        caption = _text(captions.get(stem))
+        blocks[stem] = table(stem, rows, names, Path(path).read_bytes(), caption)
     if "sensitivity" in tsvs and "sensitivity" not in tables:
         drawn = pd.read_csv(tsvs["sensitivity"], sep="\t")
         blocks["sensitivity"] = table("sensitivity", drawn, names, None)
@@ -315,7 +316,13 @@ def figure(stem: str, svg: str, png: str | None, tsv: str | None, caption: str |
     }
 
 
-def table(stem: str, rows: pd.DataFrame, names: Mapping[str, str], content: bytes | None) -> dict:
+def table(
+    stem: str,
+    rows: pd.DataFrame,
+    names: Mapping[str, str],
+    content: bytes | None,
+    caption: str = "",
+) -> dict:
     """Put a table into the page.
 
     Parameters
@@ -327,6 +334,7 @@ def table(stem: str, rows: pd.DataFrame, names: Mapping[str, str], content: byte
         Names of the models, by key.
     content : bytes or None
         The file, to save from the page.
+    caption : str
     """
     if stem == "sensitivity" and "number" in rows:
         view = page.grid(*variants(rows), names)
@@ -340,6 +348,7 @@ def table(stem: str, rows: pd.DataFrame, names: Mapping[str, str], content: byte
     return {
         "kind": "table",
         **_title(stem),
+        "caption": page.render_rst(caption),
         "grid": view,
         "notes": notes,
         "file": f"{stem}.tsv",
