@@ -61,20 +61,22 @@ def downstream(
                 parts.append(file.read("features"))
         features[model] = parts
     labels = [manifest.splits[split].labels for split in SPLITS]
-    known = torch.from_numpy(np.concatenate(labels[:2]))
-    held_out = torch.arange(len(known)) >= len(labels[0])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = torch.from_numpy(np.concatenate(labels[:2])).to(device)
+    held_out = torch.arange(len(known), device=device) >= len(labels[0])
 
     first, rows = models[0], []
     progress = Progress(len(models), "sets of features")
     for second in [None, *models[1:]]:
         members = [model for model in (first, second) if model]
         parts = [np.concatenate([features[m][i] for m in members], axis=1) for i in range(3)]
+        learnt = torch.from_numpy(np.concatenate(parts[:2])).to(device)
         fitted = probes.fit_tasks(
-            torch.from_numpy(np.concatenate(parts[:2])), known, held_out, average_precision,
-            regularisation, names=manifest.classes, name=f"the probe of {' and '.join(members)}",
+            learnt, known, held_out, average_precision, regularisation,
+            names=manifest.classes, name=f"the probe of {' and '.join(members)}",
         )  # fmt: skip
-        scored = torch.from_numpy(parts[2])
-        scores = torch.cat([probe(scored) for probe in fitted], dim=1).numpy()
+        scored = torch.from_numpy(parts[2]).to(device)
+        scores = torch.cat([probe(scored) for probe in fitted], dim=1).cpu().numpy()
         precisions, mean = mean_average_precision(scores, labels[2])
         low, high = resampled_interval(scores, labels[2])
         pair = {"model_1": first, "model_2": second, "dimensions": parts[2].shape[1]}

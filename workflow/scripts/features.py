@@ -60,7 +60,8 @@ def features(
     threads : int
     """
     torch.set_num_threads(threads)
-    splits = Manifest.read(manifest).splits
+    whole = Manifest.read(manifest)
+    classes, splits = len(whole.classes), whole.splits
     learnt, labels = _side_by_side(outputs[0::2], splits[data])
     scored, truth = _side_by_side(outputs[1::2], splits["test"])
     first, second = (part.shape[1] for part in learnt)
@@ -81,13 +82,16 @@ def features(
 
     rows = []
     progress = Progress(len(plan), "probes")
-    tensors = torch.from_numpy(learnt).double(), torch.from_numpy(labels)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tensors = torch.from_numpy(learnt).double().to(device), torch.from_numpy(labels).to(device)
+    questions = torch.from_numpy(scored).to(device)
     for how, columns in plan:
         probe = probes.fit(
-            tensors[0][:, columns], tensors[1], int(labels.max()) + 1, regularisation,
+            tensors[0][:, columns], tensors[1], classes, regularisation,
             name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
         )  # fmt: skip
-        right = int((probe(torch.from_numpy(scored[:, columns])).argmax(1).numpy() == truth).sum())
+        answers = probe(questions[:, columns]).argmax(1).cpu().numpy()
+        right = int((answers == truth).sum())
         low, high = wilson(right, len(truth))
         rows.append(
             {"base": base, "model": model}
