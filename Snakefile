@@ -7,12 +7,15 @@ A study is one configuration file; its results go to results/<study>/. `config.y
 study, `--configfile studies/<name>.yaml` another. The rules of each stage are in workflow/rules/.
 """
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from workflow.lib.configuration import ConfigurationError, load
 from workflow.lib.datasets import source_files
 from workflow.lib.fingerprint import fingerprint
+from workflow.lib.slurm import cancel_left_behind
 
 min_version("9.0")
 
@@ -35,6 +38,20 @@ wildcard_constraints:
     study="|".join(STUDIES),
     model="[a-z0-9]+(-[a-z0-9]+)*",
     split="[a-z0-9]+(-[a-z0-9]+)*",
+
+
+onstart:
+    jobs = cancel_left_behind(workflow.workdir_init)
+    if jobs:
+        print(f"Cancelled jobs of an earlier run that was killed: {' '.join(jobs)}", flush=True)
+
+
+onsuccess:
+    # Until now, jobs kept what they would have gone on from after a failure.
+    for pattern in ("outputs/*/*.part", "downstream/outputs/*/*.part", "models/*/resume.pt"):
+        for study in MEASURED:
+            for path in Path("results", study).glob(pattern):
+                path.unlink()
 
 
 include: "workflow/rules/dataset.smk"

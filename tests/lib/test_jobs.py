@@ -1,9 +1,11 @@
 """What scripts share: logs, progress, and files that are there whole or not at all."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -108,3 +110,26 @@ def test_progress_says_how_far_and_how_long(caplog, monkeypatch):
     assert caplog.messages == ["epoch 1, 550 of 1000 images, 5 a second, 1:30 left"]
     progress.advance(450)
     assert caplog.messages[-1].startswith("1000 of 1000 images")
+
+
+def test_a_second_run_of_a_job_waits_for_the_first_and_a_killed_one_holds_nobody_up(tmp_path):
+    body = "import time; print(time.time(), flush=True); time.sleep(2); print(time.time())"
+    command = [sys.executable, "-c", SCRIPT.format(body=body)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    while not (tmp_path / "log").exists():
+        time.sleep(0.05)
+    start = time.time()
+    second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert first.wait() == second.returncode == 0
+    assert "Waiting for an earlier run of this job, which still goes on: log" in second.stderr
+    times = re.findall(r"^\d+\.\d+$", (tmp_path / "log").read_text(), re.MULTILINE)
+    assert float(times[0]) > start + 1  # its own beginning, after the end of the first
+
+    killed = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    time.sleep(1)
+    killed.kill()
+    killed.wait()
+    third = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert third.returncode == 0
+    assert "Waiting" not in third.stderr

@@ -1,5 +1,6 @@
 """Outputs files: whole or not at all, resumed where they stopped, refused where they are wrong."""
 
+import os
 import shutil
 import subprocess
 
@@ -45,7 +46,7 @@ def test_what_is_written_is_read(tmp_path):
         assert file.attributes["weights"] == "abc"
         assert file.attributes["images_per_second"] > 0
         assert file.logits.chunks == (BLOCK, 4)
-    assert [p.name for p in path.parent.iterdir()] == ["test.h5"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["test.h5", "test.h5.part"]
     with h5py.File(path) as file:
         assert file["ids"].asstr()[[0, 700]].tolist() == ["test/00000", "test/00700"]
 
@@ -62,6 +63,42 @@ def test_an_interrupted_extraction_computes_only_what_is_missing(tmp_path):
     with Outputs(path, SPLIT) as resumed, Outputs(tmp_path / "whole.h5", SPLIT) as whole:
         np.testing.assert_array_equal(resumed.read("logits"), whole.read("logits"))
         np.testing.assert_array_equal(resumed.read("features"), whole.read("features"))
+
+
+def test_nothing_is_computed_again_when_snakemake_deletes_what_it_did_not_see_finished(tmp_path):
+    path = tmp_path / "test.h5"
+    write(path, SPLIT, Model(), WEIGHTS)
+    assert path.samefile(tmp_path / "test.h5.part")  # a second name, no second copy
+    with Outputs(path, SPLIT) as file:
+        before = file.read("logits"), file.attributes
+    os.utime(path, (0, 0))
+    path.unlink()
+    again = Model()
+    assert write(path, SPLIT, again, WEIGHTS) == 0
+    assert again.rows == []
+    assert path.stat().st_mtime > 0  # inputs are not newer
+    with Outputs(path, SPLIT) as file:
+        np.testing.assert_array_equal(file.read("logits"), before[0])
+        assert file.attributes == before[1]
+
+
+def test_outputs_of_other_weights_leave_the_published_file_whole_until_they_are(tmp_path):
+    path = tmp_path / "test.h5"
+    write(path, SPLIT, Model(), WEIGHTS)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, SPLIT, Model(stop=2 * BLOCK), WEIGHTS | {"weights": "abd"})
+    with Outputs(path, SPLIT) as file:
+        assert file.attributes["weights"] == "abc"
+        assert np.isfinite(file.read("logits")).all()
+
+
+def test_a_file_system_without_second_names_will_do(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert write(tmp_path / "test.h5", SPLIT, Model(), WEIGHTS) == EXAMPLES
+    assert [p.name for p in tmp_path.iterdir()] == ["test.h5"]
 
 
 def test_a_part_of_other_weights_is_begun_anew(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import inspect
 import logging
 import os
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 log = logging.getLogger("uncorrelated")
 
@@ -21,6 +22,9 @@ class InputError(Exception):
 
 def run_script(function: Callable[..., None], snakemake: Any) -> None:
     """Call a rule's function with the rule's files and parameters, its output going to the log.
+
+    A killed Snakemake leaves its jobs behind, and the next one starts them again: the second of two
+    runs of one job waits here until the first has ended, and then goes on from what it has done.
 
     Parameters
     ----------
@@ -35,6 +39,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     SystemExit
         With status 1 after an `InputError` or a full disk, with its message as the log's last line.
     """
+    turn = _take_turn(snakemake.log[0])  # noqa: F841  (held until the process ends)
     with open(snakemake.log[0], "w", buffering=1) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
@@ -58,6 +63,27 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
             raise
         log.error("Error: %s; free some disk space and run again", error)
         sys.exit(1)
+
+
+def _take_turn(name: str) -> IO:
+    """Wait for other runs of the same job, on any node; gives a file that holds the place.
+
+    The lock lies in Snakemake's own folder and not beside the data. It ends with its process, even
+    if that is killed.
+    """
+    place = Path(".snakemake/running", name.replace(os.sep, "--"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file = open(place, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Waiting for an earlier run of this job, which still goes on: {name}",
+              file=sys.stderr, flush=True)  # fmt: skip
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        print(f"Going on without a lock, which this file system does not know ({error}); be sure "
+              f"that no job of an earlier run is left", file=sys.stderr, flush=True)  # fmt: skip
+    return file
 
 
 @contextlib.contextmanager

@@ -2,7 +2,13 @@
 
 HDF5 datasets `logits` (examples, classes), `features` (examples, dimensions), `labels` and `ids`,
 rows in dataset order, chunks of whole rows. The attributes say what made them. Extraction writes a
-part file beside it, block by block, and renames it at the end; a file is there whole or not at all.
+part file beside it, block by block, and publishes it at the end under the file's own name; a file is
+there whole or not at all. The part file, the same data under a second name, stays until a run of the
+workflow succeeds: Snakemake deletes what a job made whose end it did not see, or which shares a
+group with one that failed, and the job then has nothing to compute again.
+
+HDF5 locks nothing, which fails on some shared file systems: a published file never changes, and
+`jobs.run_script` sees to it that a part file has one writer.
 """
 
 import logging
@@ -60,9 +66,9 @@ def write(
     try:
         if done == 0:
             _begin(part, split, identity, *compute(np.arange(min(examples, 1))))
-        with h5py.File(part, "r+") as file:
+        with h5py.File(part, "r+", locking=False) as file:
             if done:
-                log.info("resuming at image %d, from %s", done, part)
+                log.info("resuming at image %d of %d, from %s", done, examples, part)
             for start in range(done, examples, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, examples))
                 logits, features = compute(rows)
@@ -79,7 +85,8 @@ def write(
                 file.attrs["rows"] = int(rows[-1]) + 1
                 file.flush()
                 progress.advance(len(rows))
-            file.attrs["images_per_second"] = progress.rate
+            if done < examples:
+                file.attrs["images_per_second"] = progress.rate
     except (OSError, RuntimeError) as error:
         # HDF5 tells of a full disk by either; other errors of the model's own are not of the disk.
         if isinstance(error, RuntimeError) and "file write failed" not in str(error):
@@ -88,14 +95,27 @@ def write(
         raise InputError(
             f"cannot write {part}: {why}; free some disk space and run again"
         ) from error
-    os.replace(part, path)
+    _publish(part, path)
     return examples - done
+
+
+def _publish(part: Path, path: Path) -> None:
+    """Give a complete part file the name of the outputs file, too."""
+    second = path.with_name(f".{path.name}.link")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(part, second)
+        os.utime(second)  # newer than its inputs, however old the part is
+    except OSError:  # a file system without second names
+        os.replace(part, path)
+    else:
+        os.replace(second, path)
 
 
 def _rows_done(part: Path, identity: Mapping) -> int:
     """How many rows a part file holds of what is to be computed; 0 if it can't be gone on from."""
     try:
-        with h5py.File(part, "r") as file:
+        with h5py.File(part, "r", locking=False) as file:
             if {key: file.attrs.get(key) for key in identity} == dict(identity):
                 return int(file.attrs["rows"])
             log.info("starting over, since %s was made by other weights, data or code", part)
@@ -109,7 +129,8 @@ def _rows_done(part: Path, identity: Mapping) -> int:
 def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> None:
     """Make a part file of the final size, without values."""
     examples = len(split.labels)
-    with h5py.File(part, "w") as file:
+    part.unlink(missing_ok=True)  # it may be an older outputs file's second name
+    with h5py.File(part, "w", locking=False) as file:
         # Space is taken now, so that later writes move no structure that a kill could tear.
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -161,7 +182,7 @@ class Outputs:
         again = f"delete it, and the model '{model}' is extracted again"
         try:
             # Blocks are read once: a cache of chunks would only take memory, for every open file.
-            self._file = h5py.File(self.path, "r", rdcc_nbytes=0)
+            self._file = h5py.File(self.path, "r", rdcc_nbytes=0, locking=False)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error}; {again}") from error
         try:

@@ -276,7 +276,7 @@ def train(objective: Objective, recipe: Mapping, resume: str | os.PathLike, tag:
     recipe : mapping
         `seed`, `epochs`, `batch_size`, `optimizer`, `learning_rate` and `weight_decay`.
     resume
-        File of the state; the caller removes it once the result is safe.
+        File of the state; it may be removed once the result is safe.
     tag
         Anything that a state must have been made with to be gone on from.
 

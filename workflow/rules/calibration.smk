@@ -20,6 +20,6 @@ rule calibration:
         "../../envs/workflow.yaml"
     params:
         models=lambda w: list(STUDIES[w.study]["models"]),
-        code=fingerprint("workflow/scripts/calibration.py"),
+        code=lambda w: fingerprint("workflow/scripts/calibration.py"),
     script:
         "../scripts/calibration.py"

@@ -15,7 +15,7 @@ rule dataset:
         "../../envs/workflow.yaml"
     params:
         dataset=lambda w: STUDIES[w.study]["dataset"],
-        code=fingerprint("workflow/scripts/dataset.py"),
+        code=lambda w: fingerprint("workflow/scripts/dataset.py"),
     script:
         "../scripts/dataset.py"
 
@@ -37,6 +37,6 @@ rule images:
         dataset=lambda w: STUDIES[w.study]["dataset"],
         geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
         split=lambda w: w.split,
-        code=fingerprint("workflow/scripts/images.py"),
+        code=lambda w: fingerprint("workflow/scripts/images.py"),
     script:
         "../scripts/images.py"

@@ -25,7 +25,7 @@ rule scenes:
         split=lambda w: STUDIES[w.study]["downstream"]["split"],
         shares={"train": 0.25, "val": 0.25, "test": 0.5},  # as of VOC 2007
         seed=lambda w: STUDIES[w.study]["downstream"]["seed"],
-        code=fingerprint("workflow/scripts/scenes.py"),
+        code=lambda w: fingerprint("workflow/scripts/scenes.py"),
     script:
         "../scripts/scenes.py"
 
@@ -44,7 +44,7 @@ rule tasks:
         "../../envs/workflow.yaml"
     params:
         path=lambda w: STUDIES[w.study]["downstream"]["path"],
-        code=fingerprint("workflow/scripts/tasks.py"),
+        code=lambda w: fingerprint("workflow/scripts/tasks.py"),
     script:
         "../scripts/tasks.py"
 
@@ -64,7 +64,7 @@ use rule images as task_images with:
         dataset=lambda w: {"kind": "folder", "path": STUDIES[w.study]["downstream"]["path"]},
         geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
         split=lambda w: w.split,
-        code=fingerprint("workflow/scripts/images.py"),
+        code=lambda w: fingerprint("workflow/scripts/images.py"),
 
 
 use rule extract as extract_tasks with:
@@ -93,7 +93,7 @@ use rule extract as extract_tasks with:
         model=lambda w: w.model,
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=["train", "val", "test"],
-        code=fingerprint("workflow/scripts/extract.py"),
+        code=lambda w: fingerprint("workflow/scripts/extract.py"),
 
 
 rule downstream:
@@ -117,7 +117,7 @@ rule downstream:
     params:
         models=lambda w: STUDIES[w.study]["downstream"]["partners"][w.model],
         regularisation=lambda w: STUDIES[w.study]["downstream"]["regularisation"],
-        code=fingerprint("workflow/scripts/downstream.py"),
+        code=lambda w: fingerprint("workflow/scripts/downstream.py"),
     script:
         "../scripts/downstream.py"
 
@@ -146,6 +146,6 @@ rule figure7:
     params:
         base=lambda w: STUDIES[w.study]["features"]["base"],
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/figure7.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure7.py"),
     script:
         "../scripts/figure7.py"

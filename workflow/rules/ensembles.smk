@@ -39,7 +39,7 @@ rule greedy:
         bases=lambda w: STUDIES[w.study]["greedy"]["bases"],
         pool=lambda w: STUDIES[w.study]["greedy"]["pool"],
         size=lambda w: STUDIES[w.study]["greedy"]["size"],
-        code=fingerprint("workflow/scripts/greedy.py"),
+        code=lambda w: fingerprint("workflow/scripts/greedy.py"),
     script:
         "../scripts/greedy.py"
 
@@ -65,7 +65,7 @@ rule figure5:
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
         protocol=lambda w: STUDIES[w.study]["protocol"],
-        code=fingerprint("workflow/scripts/figure5.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure5.py"),
     script:
         "../scripts/figure5.py"
 
@@ -102,7 +102,7 @@ rule recommendations:
             for key, model in STUDIES[w.study]["models"].items()
         },
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/recommendations.py"),
+        code=lambda w: fingerprint("workflow/scripts/recommendations.py"),
     script:
         "../scripts/recommendations.py"
 
@@ -125,6 +125,6 @@ rule pareto:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=fingerprint("workflow/scripts/pareto.py"),
+        code=lambda w: fingerprint("workflow/scripts/pareto.py"),
     script:
         "../scripts/pareto.py"

@@ -23,7 +23,7 @@ use rule extract as extract_features with:
         model=lambda w: w.model,
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=lambda w: [w.split],
-        code=fingerprint("workflow/scripts/extract.py"),
+        code=lambda w: fingerprint("workflow/scripts/extract.py"),
 
 
 ruleorder: extract > extract_features
@@ -55,7 +55,7 @@ rule features:
         seeds=lambda w: STUDIES[w.study]["features"]["seeds"],
         dimensions=lambda w: STUDIES[w.study]["features"]["dimensions"],
         regularisation=lambda w: STUDIES[w.study]["features"]["regularisation"],
-        code=fingerprint("workflow/scripts/features.py"),
+        code=lambda w: fingerprint("workflow/scripts/features.py"),
     script:
         "../scripts/features.py"
 
@@ -84,6 +84,6 @@ rule figure6:
         statistic=lambda w: STUDIES[w.study]["features"]["statistic"],
         direction=lambda w: STUDIES[w.study]["features"]["direction"],
         target=lambda w: STUDIES[w.study]["features"]["target"],
-        code=fingerprint("workflow/scripts/figure6.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure6.py"),
     script:
         "../scripts/figure6.py"

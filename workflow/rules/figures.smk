@@ -18,7 +18,7 @@ rule figure1:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/figure1.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure1.py"),
     script:
         "../scripts/figure1.py"
 
@@ -41,7 +41,7 @@ rule figure2:
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
         label=lambda w: STUDIES[w.study]["pairs"],
-        code=fingerprint("workflow/scripts/figure2.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure2.py"),
     script:
         "../scripts/figure2.py"
 
@@ -63,6 +63,6 @@ rule figure8:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/figure8.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure8.py"),
     script:
         "../scripts/figure8.py"

@@ -40,7 +40,7 @@ rule train:
         "../../envs/workflow.yaml"
     params:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        code=fingerprint("workflow/scripts/train.py"),
+        code=lambda w: fingerprint("workflow/scripts/train.py"),
     script:
         "../scripts/train.py"
 
@@ -80,7 +80,7 @@ rule head:
         "../../envs/workflow.yaml"
     params:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        code=fingerprint("workflow/scripts/head.py"),
+        code=lambda w: fingerprint("workflow/scripts/head.py"),
     script:
         "../scripts/head.py"
 

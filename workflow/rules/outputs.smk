@@ -28,6 +28,6 @@ rule extract:
         model=lambda w: w.model,
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=["calibration", "test"],
-        code=fingerprint("workflow/scripts/extract.py"),
+        code=lambda w: fingerprint("workflow/scripts/extract.py"),
     script:
         "../scripts/extract.py"

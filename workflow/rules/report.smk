@@ -34,7 +34,7 @@ rule summary:
         study=lambda w: w.study,
         title=lambda w: STUDIES[w.study].get("title", ""),
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/summary.py"),
+        code=lambda w: fingerprint("workflow/scripts/summary.py"),
     script:
         "../scripts/summary.py"
 
@@ -99,6 +99,6 @@ rule report:
         "../../envs/workflow.yaml"
     params:
         study=lambda w: STUDIES[w.study],
-        code=fingerprint("workflow/scripts/report.py"),
+        code=lambda w: fingerprint("workflow/scripts/report.py"),
     script:
         "../scripts/report.py"

@@ -39,7 +39,7 @@ rule variants:
             "direction": STUDIES[w.study]["features"]["direction"],
         },
         target=lambda w: STUDIES[w.study]["features"]["target"],
-        code=fingerprint("workflow/scripts/variants.py"),
+        code=lambda w: fingerprint("workflow/scripts/variants.py"),
     script:
         "../scripts/variants.py"
 
@@ -60,6 +60,6 @@ rule sensitivity:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=fingerprint("workflow/scripts/sensitivity.py"),
+        code=lambda w: fingerprint("workflow/scripts/sensitivity.py"),
     script:
         "../scripts/sensitivity.py"

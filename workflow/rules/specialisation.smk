@@ -29,7 +29,7 @@ rule specialisation:
         },
         pairs=lambda w: STUDIES[w.study]["pairs"],
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/specialisation.py"),
+        code=lambda w: fingerprint("workflow/scripts/specialisation.py"),
     script:
         "../scripts/specialisation.py"
 
@@ -51,7 +51,7 @@ rule class_specialisation:
         "../../envs/workflow.yaml"
     params:
         groups=lambda w: STUDIES[w.study]["groups"],
-        code=fingerprint("workflow/scripts/class_specialisation.py"),
+        code=lambda w: fingerprint("workflow/scripts/class_specialisation.py"),
     script:
         "../scripts/class_specialisation.py"
 
@@ -78,7 +78,7 @@ rule figure3:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=fingerprint("workflow/scripts/figure3.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure3.py"),
     script:
         "../scripts/figure3.py"
 
@@ -105,7 +105,7 @@ rule figure4:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=fingerprint("workflow/scripts/figure4.py"),
+        code=lambda w: fingerprint("workflow/scripts/figure4.py"),
     script:
         "../scripts/figure4.py"
 
@@ -139,6 +139,6 @@ rule contact_sheet:
     params:
         pair=lambda w: [w.first, w.second],
         number=20,
-        code=fingerprint("workflow/scripts/contact_sheet.py"),
+        code=lambda w: fingerprint("workflow/scripts/contact_sheet.py"),
     script:
         "../scripts/contact_sheet.py"

@@ -27,6 +27,6 @@ rule tables:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=fingerprint("workflow/scripts/tables.py"),
+        code=lambda w: fingerprint("workflow/scripts/tables.py"),
     script:
         "../scripts/tables.py"

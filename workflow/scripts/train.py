@@ -37,7 +37,8 @@ def train(
     parent : list of str
         Checkpoint of the network that this one starts from or learns from, if there is one.
     checkpoint : str
-        The .safetensors file to write. The state of an interrupted training lies beside it.
+        The .safetensors file to write. The state of an interrupted training lies beside it, and
+        stays until a run of the workflow succeeds (see `lib.outputs`).
     recipe : dict
         Everything that the weights depend on, as the configuration completes it.
     code : list of str
@@ -58,7 +59,6 @@ def train(
     training.train(objective, recipe, resume, [digests, code])
     network = objective.clip.visual if recipe["objective"] == "clip" else objective.network
     networks.save(checkpoint, recipe, network, **objective.parts())
-    resume.unlink(missing_ok=True)
 
 
 def _objective(recipe, images, labels, names, parent) -> training.Objective:

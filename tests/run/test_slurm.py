@@ -1,0 +1,289 @@
+"""The same study on a real SLURM cluster: same results, whatever is killed on the way."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.run.cluster import Cluster, missing
+from tests.run.conftest import Checkout
+
+STUDY = "tests/run/cluster.yaml"
+PAIRS = "results/cluster/pairs.tsv"
+
+pytestmark = pytest.mark.skipif(
+    bool(missing()),
+    reason=f"no SLURM here: {', '.join(missing())} missing (apt install slurm-wlm munge)",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("slurm") / "cluster") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def whole_cluster(request):
+    """Leave no job and no dead node to the next test."""
+    yield
+    if "cluster" in request.fixturenames:
+        running = request.getfixturevalue("cluster")
+        running.revive()
+        running.wait_until_idle()
+
+
+def tallied(path: Path) -> Checkout:
+    """A checkout that counts units of work: epochs of trainings, blocks of extractions.
+
+    Each is a line of the file `tally`, written by the code that does the work.
+    """
+    checkout = Checkout.new(path)
+    tally = 'open("tally", "a").write(f"{} {}\\n")'
+    checkout.edit(
+        "workflow/lib/outputs.py",
+        "                logits, features = compute(rows)\n",
+        "                logits, features = compute(rows)\n"
+        f"                {tally.format('{path}', '{start}')}\n",
+    )
+    checkout.edit(
+        "workflow/lib/training.py",
+        "        if not np.isfinite(loss):\n",
+        f"        {tally.format('{resume}', '{epoch}')}\n        if not np.isfinite(loss):\n",
+    )
+    # A site's own numbers.
+    checkout.edit("profiles/slurm/config.yaml", "gpu_cpus: 4 ", "gpu_cpus: 1 ")
+    return checkout
+
+
+def units(checkout: Checkout) -> list[str]:
+    path = checkout.path / "tally"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+class Submission:
+    """A Snakemake that hands its jobs to a cluster."""
+
+    def __init__(self, checkout: Checkout, cluster: Cluster, *arguments: str):
+        self.log = checkout.path / f"snakemake-{time.monotonic_ns()}.log"
+        command = [
+            sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/slurm",
+            "--configfile", STUDY, "--slurm-init-seconds-before-status-checks", "1",
+        ]  # fmt: skip
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=checkout.path, stdout=log, stderr=log, start_new_session=True,
+                env={k: v for k, v in cluster.environment.items() if not k.startswith("PYTEST")},
+            )  # fmt: skip
+
+    def wait(self, seconds: float = 900) -> str:
+        """Wait for a good end; gives the output."""
+        assert self.process.wait(seconds) == 0, self.log.read_text()[-20000:]
+        return self.log.read_text()
+
+
+def submit(checkout: Checkout, cluster: Cluster, *arguments: str) -> str:
+    return Submission(checkout, cluster, *arguments).wait()
+
+
+def until(condition, seconds: float = 300) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.1)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Check that two folders of results hold the same, but for times and what was measured."""
+
+    def files(folder: Path) -> set[str]:
+        every = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        return {f for f in every if not re.match(r"(logs|benchmarks)/|.*\.snakemake_timestamp", f)}
+
+    assert files(one) == files(other)
+    # Images a second are measured, and these show them; SVG, PDF and HTML hold dates or such.
+    measured = ("recommendations.tsv", "figures/pareto", "report.html")
+    for name in sorted(files(one)):
+        if name.startswith(measured) or name.endswith((".pdf", ".svg")):
+            continue
+        if name.endswith(".h5"):
+            with h5py.File(one / name) as first, h5py.File(other / name) as second:
+                assert set(first) == set(second)
+                for key in first:
+                    np.testing.assert_array_equal(first[key][:], second[key][:], f"{name}: {key}")
+                ignored = {"images_per_second"}
+                for key in set(first.attrs) - ignored:
+                    assert first.attrs[key] == second.attrs[key], f"{name}: {key}"
+        else:
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Checkout:
+    """The study, run on this machine without a cluster."""
+    checkout = tallied(tmp_path_factory.mktemp("local"))
+    checkout.run(study=STUDY)
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory, cluster) -> tuple[Checkout, str]:
+    """The study, run on the cluster, and what Snakemake said."""
+    checkout = tallied(tmp_path_factory.mktemp("remote"))
+    return checkout, submit(checkout, cluster)
+
+
+def test_a_study_on_a_cluster_has_the_results_of_one_on_a_single_machine(local, remote):
+    checkout, _ = remote
+    assert_same(local.path / "results", checkout.path / "results")
+
+
+def test_nothing_is_left_to_do_and_nothing_is_left_behind(remote):
+    checkout, _ = remote
+    assert checkout.planned(study=STUDY) == {}
+    assert not list((checkout.path / "results").rglob("*.part"))
+    assert not list((checkout.path / "results").rglob("resume.pt"))
+    assert not list((checkout.path / "results").rglob("*.lock"))
+
+
+def test_the_cluster_sees_few_jobs(remote):
+    _, output = remote
+    done = int(re.search(r"^total +(\d+)$", output, re.MULTILINE)[1])
+    submitted = len(re.findall(r"submitted with SLURM jobid", output))
+    assert submitted < done / 2, output
+
+
+PROBE = """
+localrules: all
+rule all:
+    input: [f"{rule}{n}.txt" for rule in ("train", "pairs") for n in (1, 2)], "extract1.txt"
+rule train:
+    output: "train{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}; sleep 12"
+rule extract:
+    output: "extract{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}"
+rule pairs:
+    output: "pairs{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}"
+"""
+
+
+def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
+    (tmp_path / "Snakefile").write_text(PROBE)
+    shutil.copytree("profiles/slurm", tmp_path / "profile")
+    subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "profile",
+         "--slurm-init-seconds-before-status-checks", "1",
+         "--set-resources", "train:slurm_partition=gpu", "train:gpu=1",
+         "extract:slurm_partition=gpu", "extract:gpu=2"],
+        cwd=tmp_path, env=cluster.environment, check=True,
+    )  # fmt: skip
+    seen = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
+    assert sorted([seen["train1"], seen["train2"]]) == [["run gpu gpus 0"], ["run gpu gpus 1"]]
+    assert seen["extract1"] == ["run gpu gpus 0,1"]
+    assert seen["pairs1"] == seen["pairs2"] == ["run cpu gpus"]
+
+
+def test_a_job_out_of_memory_or_time_gets_more_and_goes_on_from_its_part(cluster, tmp_path):
+    checkout = tallied(tmp_path)
+    # From block 3 on, one takes more memory than is asked for at first; the other more time.
+    checkout.edit(
+        "workflow/scripts/extract.py",
+        "        while True:\n            try:\n                batches",
+        "        import os, time\n"
+        "        if rows[0] >= 3 * outputs.BLOCK and self.model == 'low':\n"
+        "            self.ballast = bytearray(os.urandom(2**20)) * 1500\n"
+        "            time.sleep(2)\n"
+        "        if rows[0] >= 4 * outputs.BLOCK and self.model == 'base':\n"
+        "            time.sleep(7)\n"
+        "        while True:\n            try:\n                batches",
+    )
+    targets = [f"results/cluster/outputs/{model}/test.h5" for model in ("base", "low")]
+    output = submit(
+        checkout, cluster, *targets, "--group-components", "outputs=1", "--set-resources",
+        *(f"{rule}:{value}" for rule in ("train", "extract")
+          for value in ("slurm_partition=gpu", "gpu=1")),
+        "train:mem_mb=4000", "extract:mem_mb=1500 * attempt", "extract:runtime=attempt * attempt",
+    )  # fmt: skip
+    assert output.count("Trying to restart") >= 2
+    counts = Counter(units(checkout))
+    for model in ("base", "low"):
+        log = (checkout.path / f"results/cluster/logs/extract/{model}.log").read_text()
+        done = int(re.search(r"resuming at image (\d+) of 10000", log)[1])
+        assert done >= 3 * 512, log
+        # Fewer blocks the second time; none but the one at work was computed twice.
+        blocks = {key: n for key, n in counts.items() if f"outputs/{model}/test.h5" in key}
+        assert len(blocks) == 20
+        assert sum(blocks.values()) <= 21
+
+
+def test_a_job_that_fails_for_good_names_its_log_and_holds_no_other_up(cluster, tmp_path):
+    checkout = tallied(tmp_path)
+    checkout.edit(STUDY, "  low: {", "  low: {learning_rate: 1.0e+30, ")
+    submission = Submission(checkout, cluster, "--retries", "0", PAIRS)
+    assert submission.process.wait(600) == 1
+    output = submission.log.read_text()
+    assert "results/cluster/logs/train/low.log" in output
+    assert "lower the learning_rate" in output
+    assert (checkout.path / "results/cluster/models/base/checkpoint.safetensors").exists()
+
+
+def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submission) -> int:
+    """Kill something; gives the number of jobs that were at work on what was killed."""
+    running = cluster.jobs("RUNNING")
+    if how == "snakemake":
+        # At once, as when the login node dies: its jobs go on, until the next run ends them.
+        os.killpg(submission.process.pid, signal.SIGKILL)
+        submission.process.wait()
+        checkout.run("--unlock", study=STUDY)
+        return len(running)
+    if how == "ctrl-c":
+        submission.process.send_signal(signal.SIGINT)
+        submission.process.wait(120)
+        return len(running)
+    if how == "job":
+        if running:
+            cluster.run("scancel", random.choice(running))
+        return min(1, len(running))
+    on_node = len(cluster.run("squeue", "--noheader", "--states=RUNNING", "--nodelist=gpu1",
+                              "--format=%i").split())  # fmt: skip
+    cluster.kill_node("gpu1")
+    time.sleep(3)
+    cluster.start_node("gpu1")
+    return on_node
+
+
+def test_ten_interruptions_at_random_moments_change_nothing(cluster, local, tmp_path):
+    checkout = tallied(tmp_path)
+    total = len(units(local))
+    random.seed(1)
+    moments = sorted(random.sample(range(2, total - 2), 10))
+    kinds = ["snakemake", "job", "node", "job", "ctrl-c", "node", "job", "snakemake", "node", "job"]
+    submission, hit = Submission(checkout, cluster), 0
+    for moment, how in zip(moments, kinds, strict=True):
+        until(lambda: len(set(units(checkout))) >= moment or submission.process.poll() is not None)  # noqa: B023
+        time.sleep(random.random())
+        if submission.process.poll() is None:
+            hit += interrupt(how, checkout, cluster, submission)
+        if submission.process.poll() is not None:  # the same command again
+            submission = Submission(checkout, cluster)
+    if submission.process.wait(900) != 0:  # a job that was hit three times in one run
+        submission = Submission(checkout, cluster)
+    submission.wait()
+    assert_same(local.path / "results", checkout.path / "results")
+    twice = len(units(checkout)) - total
+    print(
+        f"{total} units of work, 10 interruptions of {hit} jobs at work, {twice} units done twice"
+    )
+    assert twice <= hit
