@@ -103,5 +103,6 @@ def test_every_rule_with_a_script_has_the_fingerprint_of_that_script():
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.partition(":")[0]
-            assert f'code=lambda w: fingerprint("workflow/scripts/{name}.py")' in rule, f"{path}: {name}"
+            code = f'code=lambda w: fingerprint("workflow/scripts/{name}.py")'
+            assert code in rule, f"{path}: {name}"
             assert f'"../scripts/{name}.py"' in rule, f"{path}: {name}"

@@ -19,7 +19,6 @@ from tests.run.cluster import Cluster, missing
 from tests.run.conftest import Checkout
 
 STUDY = "tests/run/cluster.yaml"
-PAIRS = "results/cluster/pairs.tsv"
 
 pytestmark = pytest.mark.skipif(
     bool(missing()),
@@ -114,18 +113,21 @@ def assert_same(one: Path, other: Path) -> None:
     # Images a second are measured, and these show them; SVG, PDF and HTML hold dates or such.
     measured = ("recommendations.tsv", "figures/pareto", "report.html")
     for name in sorted(files(one)):
-        if name.startswith(measured) or name.endswith((".pdf", ".svg")):
-            continue
-        if name.endswith(".h5"):
-            with h5py.File(one / name) as first, h5py.File(other / name) as second:
-                assert set(first) == set(second)
-                for key in first:
-                    np.testing.assert_array_equal(first[key][:], second[key][:], f"{name}: {key}")
-                ignored = {"images_per_second"}
-                for key in set(first.attrs) - ignored:
-                    assert first.attrs[key] == second.attrs[key], f"{name}: {key}"
-        else:
-            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+        if not name.startswith(measured) and not name.endswith((".pdf", ".svg")):
+            assert_same_file(one / name, other / name)
+
+
+def assert_same_file(one: Path, other: Path) -> None:
+    """Check that two results hold the same, but for the measured speed in an outputs file."""
+    if one.suffix != ".h5":
+        assert one.read_bytes() == other.read_bytes(), other
+        return
+    with h5py.File(one) as first, h5py.File(other) as second:
+        assert set(first) == set(second)
+        for key in first:
+            np.testing.assert_array_equal(first[key][:], second[key][:], f"{other}: {key}")
+        for key in set(first.attrs) - {"images_per_second"}:
+            assert first.attrs[key] == second.attrs[key], f"{other}: {key}"
 
 
 @pytest.fixture(scope="module")
@@ -134,109 +136,6 @@ def local(tmp_path_factory) -> Checkout:
     checkout = tallied(tmp_path_factory.mktemp("local"))
     checkout.run(study=STUDY)
     return checkout
-
-
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory, cluster) -> tuple[Checkout, str]:
-    """The study, run on the cluster, and what Snakemake said."""
-    checkout = tallied(tmp_path_factory.mktemp("remote"))
-    return checkout, submit(checkout, cluster)
-
-
-def test_a_study_on_a_cluster_has_the_results_of_one_on_a_single_machine(local, remote):
-    checkout, _ = remote
-    assert_same(local.path / "results", checkout.path / "results")
-
-
-def test_nothing_is_left_to_do_and_nothing_is_left_behind(remote):
-    checkout, _ = remote
-    assert checkout.planned(study=STUDY) == {}
-    assert not list((checkout.path / "results").rglob("*.part"))
-    assert not list((checkout.path / "results").rglob("resume.pt"))
-    assert not list((checkout.path / "results").rglob("*.lock"))
-
-
-def test_the_cluster_sees_few_jobs(remote):
-    _, output = remote
-    done = int(re.search(r"^total +(\d+)$", output, re.MULTILINE)[1])
-    submitted = len(re.findall(r"submitted with SLURM jobid", output))
-    assert submitted < done / 2, output
-
-
-PROBE = """
-localrules: all
-rule all:
-    input: [f"{rule}{n}.txt" for rule in ("train", "pairs") for n in (1, 2)], "extract1.txt"
-rule train:
-    output: "train{n}.txt"
-    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}; sleep 12"
-rule extract:
-    output: "extract{n}.txt"
-    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}"
-rule pairs:
-    output: "pairs{n}.txt"
-    shell: "echo run $SLURM_JOB_PARTITION gpus $CUDA_VISIBLE_DEVICES >> {output}"
-"""
-
-
-def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
-    (tmp_path / "Snakefile").write_text(PROBE)
-    shutil.copytree("profiles/slurm", tmp_path / "profile")
-    subprocess.run(
-        [sys.executable, "-m", "snakemake", "--profile", "profile",
-         "--slurm-init-seconds-before-status-checks", "1",
-         "--set-resources", "train:slurm_partition=gpu", "train:gpu=1",
-         "extract:slurm_partition=gpu", "extract:gpu=2"],
-        cwd=tmp_path, env=cluster.environment, check=True,
-    )  # fmt: skip
-    seen = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
-    assert sorted([seen["train1"], seen["train2"]]) == [["run gpu gpus 0"], ["run gpu gpus 1"]]
-    assert seen["extract1"] == ["run gpu gpus 0,1"]
-    assert seen["pairs1"] == seen["pairs2"] == ["run cpu gpus"]
-
-
-def test_a_job_out_of_memory_or_time_gets_more_and_goes_on_from_its_part(cluster, tmp_path):
-    checkout = tallied(tmp_path)
-    # From block 3 on, one takes more memory than is asked for at first; the other more time.
-    checkout.edit(
-        "workflow/scripts/extract.py",
-        "        while True:\n            try:\n                batches",
-        "        import os, time\n"
-        "        if rows[0] >= 3 * outputs.BLOCK and self.model == 'low':\n"
-        "            self.ballast = bytearray(os.urandom(2**20)) * 1500\n"
-        "            time.sleep(2)\n"
-        "        if rows[0] >= 4 * outputs.BLOCK and self.model == 'base':\n"
-        "            time.sleep(7)\n"
-        "        while True:\n            try:\n                batches",
-    )
-    targets = [f"results/cluster/outputs/{model}/test.h5" for model in ("base", "low")]
-    output = submit(
-        checkout, cluster, *targets, "--group-components", "outputs=1", "--set-resources",
-        *(f"{rule}:{value}" for rule in ("train", "extract")
-          for value in ("slurm_partition=gpu", "gpu=1")),
-        "train:mem_mb=4000", "extract:mem_mb=1500 * attempt", "extract:runtime=attempt * attempt",
-    )  # fmt: skip
-    assert output.count("Trying to restart") >= 2
-    counts = Counter(units(checkout))
-    for model in ("base", "low"):
-        log = (checkout.path / f"results/cluster/logs/extract/{model}.log").read_text()
-        done = int(re.search(r"resuming at image (\d+) of 10000", log)[1])
-        assert done >= 3 * 512, log
-        # Fewer blocks the second time; none but the one at work was computed twice.
-        blocks = {key: n for key, n in counts.items() if f"outputs/{model}/test.h5" in key}
-        assert len(blocks) == 20
-        assert sum(blocks.values()) <= 21
-
-
-def test_a_job_that_fails_for_good_names_its_log_and_holds_no_other_up(cluster, tmp_path):
-    checkout = tallied(tmp_path)
-    checkout.edit(STUDY, "  low: {", "  low: {learning_rate: 1.0e+30, ")
-    submission = Submission(checkout, cluster, "--retries", "0", PAIRS)
-    assert submission.process.wait(600) == 1
-    output = submission.log.read_text()
-    assert "results/cluster/logs/train/low.log" in output
-    assert "lower the learning_rate" in output
-    assert (checkout.path / "results/cluster/models/base/checkpoint.safetensors").exists()
 
 
 def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submission) -> int:
@@ -264,26 +163,167 @@ def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submis
     return on_node
 
 
-def test_ten_interruptions_at_random_moments_change_nothing(cluster, local, tmp_path):
-    checkout = tallied(tmp_path)
-    total = len(units(local))
+def run_interrupted(
+    checkout: Checkout, cluster: Cluster, kinds: list[str], *targets: str
+) -> tuple[list[str], list[int]]:
+    """Run the study, interrupted at random moments; give the same command again until it ends.
+
+    Gives what Snakemake said each time, and of each interruption how many jobs it hit at work.
+    """
+    logs, hit = [], []
+
+    def start() -> Submission:
+        submission = Submission(checkout, cluster, *targets)
+        logs.append(submission.log)
+        return submission
+
+    submission = start()
     random.seed(1)
-    moments = sorted(random.sample(range(2, total - 2), 10))
-    kinds = ["snakemake", "job", "node", "job", "ctrl-c", "node", "job", "snakemake", "node", "job"]
-    submission, hit = Submission(checkout, cluster), 0
+    # All of the 152 units of work but the last.
+    moments = sorted(random.sample(range(2, 130), len(kinds)))
     for moment, how in zip(moments, kinds, strict=True):
-        until(lambda: len(set(units(checkout))) >= moment or submission.process.poll() is not None)  # noqa: B023
+        while len(set(units(checkout))) < moment:
+            if submission.process.poll() is not None:
+                submission = start()
+            time.sleep(0.1)
         time.sleep(random.random())
-        if submission.process.poll() is None:
-            hit += interrupt(how, checkout, cluster, submission)
-        if submission.process.poll() is not None:  # the same command again
-            submission = Submission(checkout, cluster)
-    if submission.process.wait(900) != 0:  # a job that was hit three times in one run
-        submission = Submission(checkout, cluster)
-    submission.wait()
-    assert_same(local.path / "results", checkout.path / "results")
-    twice = len(units(checkout)) - total
-    print(
-        f"{total} units of work, 10 interruptions of {hit} jobs at work, {twice} units done twice"
+        if submission.process.poll() is not None:
+            submission = start()
+            time.sleep(3)
+        hit.append(interrupt(how, checkout, cluster, submission))
+    while submission.process.wait(900) != 0:
+        assert len(logs) < 15
+        submission = start()
+    return [log.read_text() for log in logs], hit
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory, cluster) -> tuple[Checkout, list[str], list[int]]:
+    """The study, run on the cluster with interruptions: see `run_interrupted`."""
+    checkout = tallied(tmp_path_factory.mktemp("remote"))
+    kinds = ["snakemake", "job", "node", "ctrl-c"]
+    return checkout, *run_interrupted(checkout, cluster, kinds)
+
+
+def test_an_interrupted_study_on_a_cluster_has_the_results_of_one_on_a_single_machine(
+    local, remote
+):
+    checkout, *_ = remote
+    assert_same(local.path / "results/cluster", checkout.path / "results/cluster")
+
+
+def test_nothing_is_left_to_do_and_nothing_is_left_behind(remote):
+    checkout, *_ = remote
+    assert checkout.planned(study=STUDY) == {}
+    assert not list((checkout.path / "results").rglob("*.part"))
+    assert not list((checkout.path / "results").rglob("resume.pt"))
+    assert not list((checkout.path / "results").rglob("*.lock"))
+
+
+def test_an_interruption_costs_a_unit_of_work_at_most(local, remote):
+    checkout, logs, hit = remote
+    assert any("Cancelled jobs of an earlier run" in log for log in logs)
+    done = units(checkout)
+    assert set(done) == set(units(local))
+    assert len(done) - len(set(done)) <= sum(hit)
+
+
+def test_the_cluster_sees_few_jobs(remote):
+    checkout, logs, _ = remote
+    done = len(list((checkout.path / "results/cluster/benchmarks").rglob("*.tsv")))
+    submitted = sum(len(re.findall("submitted with SLURM jobid", log)) for log in logs)
+    assert submitted < done * 3 / 4  # those that were interrupted count again
+
+
+def test_results_brought_home_are_redrawn_there_without_a_rerun(remote, tmp_path):
+    checkout, *_ = remote
+    home = tallied(tmp_path)
+    for name in ("results", ".snakemake/metadata"):
+        leave_out = shutil.ignore_patterns("models", "outputs")
+        shutil.copytree(
+            checkout.path / name, home.path / name, ignore=leave_out, dirs_exist_ok=True
+        )
+    assert home.planned(study=STUDY) == {}
+    home.edit(
+        "workflow/scripts/figure2.py", "Improvement (percentage points)", "Improvement (points)"
     )
-    assert twice <= hit
+    assert home.planned(study=STUDY) == {"figure2": 1, "report": 1}
+
+
+PROBE = """
+localrules: all
+rule all:
+    input: [f"{rule}{n}.txt" for rule in ("train", "pairs") for n in (1, 2)], "extract1.txt"
+rule train:
+    output: "train{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus ${{CUDA_VISIBLE_DEVICES-none}} >> {output}; sleep 12"
+rule extract:
+    output: "extract{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus ${{CUDA_VISIBLE_DEVICES-none}} >> {output}"
+rule pairs:
+    output: "pairs{n}.txt"
+    shell: "echo run $SLURM_JOB_PARTITION gpus ${{CUDA_VISIBLE_DEVICES-none}} >> {output}"
+"""
+
+
+def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
+    (tmp_path / "Snakefile").write_text(PROBE)
+    profile = Path("profiles/slurm/config.yaml").read_text()
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile/config.yaml").write_text(profile.replace("gpu_cpus: 4 ", "gpu_cpus: 1 "))
+    subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "profile",
+         "--slurm-init-seconds-before-status-checks", "1", "--resources", "gpu=2",
+         "--set-resources", "train:slurm_partition=gpu", "train:gpu=1",
+         "extract:slurm_partition=gpu", "extract:gpu=2"],
+        cwd=tmp_path, env=cluster.environment, check=True,
+    )  # fmt: skip
+    seen = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
+    assert sorted([seen["train1"], seen["train2"]]) == [["run gpu gpus 0"], ["run gpu gpus 1"]]
+    assert seen["extract1"] == ["run gpu gpus 0,1"]
+    assert seen["pairs1"] == seen["pairs2"] == ["run cpu gpus none"]
+
+
+def test_a_job_out_of_memory_or_time_gets_more_and_goes_on_from_its_part(cluster, tmp_path):
+    checkout = tallied(tmp_path)
+    # From block 3 on, one takes more memory than is asked for at first; the other more time.
+    checkout.edit(
+        "workflow/scripts/extract.py",
+        "        while True:\n            try:\n                batches",
+        "        import os, time\n"
+        "        if rows[0] >= 3 * outputs.BLOCK and self.model == 'low':\n"
+        "            self.ballast = bytearray(os.urandom(2**20)) * 1500\n"
+        "            time.sleep(2)\n"
+        "        if rows[0] >= 4 * outputs.BLOCK and self.model == 'base':\n"
+        "            time.sleep(6)\n"
+        "        while True:\n            try:\n                batches",
+    )
+    targets = [f"results/cluster/outputs/{model}/test.h5" for model in ("base", "low")]
+    output = submit(
+        checkout, cluster, *targets, "--group-components", "outputs=1", "--set-resources",
+        *(f"{rule}:{value}" for rule in ("train", "extract")
+          for value in ("slurm_partition=gpu", "gpu=1")),
+        "train:mem_mb=4000", "extract:mem_mb=1500 * attempt", "extract:runtime=attempt * attempt",
+    )  # fmt: skip
+    assert output.count("Trying to restart") >= 2
+    counts = Counter(units(checkout))
+    for model in ("base", "low"):
+        log = (checkout.path / f"results/cluster/logs/extract/{model}.log").read_text()
+        done = int(re.search(r"resuming at image (\d+) of 10000", log)[1])
+        assert done >= 3 * 512, log
+        # Fewer blocks the second time; none but the one at work was computed twice.
+        blocks = {key: n for key, n in counts.items() if f"outputs/{model}/test.h5" in key}
+        assert len(blocks) == 20
+        assert sum(blocks.values()) <= 21
+
+
+def test_a_job_that_fails_for_good_names_its_log_and_holds_no_other_up(cluster, tmp_path):
+    checkout = tallied(tmp_path)
+    checkout.edit(STUDY, "  low: {", "  low: {learning_rate: 1.0e+30, ")
+    networks = [f"results/cluster/models/{key}/checkpoint.safetensors" for key in ("base", "low")]
+    submission = Submission(checkout, cluster, "--retries", "0", *networks)
+    assert submission.process.wait(600) == 1
+    output = submission.log.read_text()
+    assert "results/cluster/logs/train/low.log" in output
+    assert "lower the learning_rate" in output
+    assert [(checkout.path / network).exists() for network in networks] == [True, False]

@@ -2,9 +2,9 @@
 
 HDF5 datasets `logits` (examples, classes), `features` (examples, dimensions), `labels` and `ids`,
 rows in dataset order, chunks of whole rows. The attributes say what made them. Extraction writes a
-part file beside it, block by block, and publishes it at the end under the file's own name; a file is
-there whole or not at all. The part file, the same data under a second name, stays until a run of the
-workflow succeeds: Snakemake deletes what a job made whose end it did not see, or which shares a
+part file beside it, block by block, and publishes it at the end under the file's own name: it is
+there whole or not at all. The part file, the same data under a second name, stays until a run of
+the workflow succeeds: Snakemake deletes what a job made whose end it did not see, or which shares a
 group with one that failed, and the job then has nothing to compute again.
 
 HDF5 locks nothing, which fails on some shared file systems: a published file never changes, and
