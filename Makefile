@@ -2,11 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench report
+.PHONY: run study test lint bench report
 .DELETE_ON_ERROR:
 
 run: .venv/made
 	$(BIN)/snakemake --cores all
+
+# make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
+study: .venv/made
+	@$(BIN)/python -m studies.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
 
 test: .venv/made
 	$(BIN)/pytest
@@ -21,6 +25,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/study.py
 
 report: .venv/made

@@ -13,8 +13,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from workflow.lib.configuration import ConfigurationError, load
-from workflow.lib.datasets import source_files
 from workflow.lib.fingerprint import fingerprint
+from workflow.lib.layouts import source_files, source_listing
 from workflow.lib.slurm import cancel_left_behind
 
 min_version("9.0")

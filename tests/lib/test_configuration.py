@@ -74,6 +74,34 @@ def edited(config, changes):
     return config
 
 
+PUBLIC = """
+study: public
+dataset: {kind: imagenet, path: imagenet, seed: 0, splits: {train: rest, calibration: 10, test: rest}}
+band: [0.5, 0.9]
+pairs: [[base, clip-linear], [base, table]]
+pretraining:
+  clip: {open_clip: ViT-B-32/openai}
+  bit: {timm: resnetv2_50x1_bit.goog_in21k, objective: supervised}
+models:
+  base: {category: base, timm: resnet50.a1_in1k, train_data: ImageNet}
+  own: {category: hparam, timm: resnet50, checkpoint: weights/own.pth, options: {drop_rate: 0.1}}
+  squashed: {category: arch, timm: resnet18.a1_in1k, input: {size: [64, 32], crop_mode: squash}}
+  zero: {category: dataset, from: clip, head: zero-shot}
+  clip-linear: {category: dataset, from: clip, head: lbfgs, data: [train]}
+  mapped: {category: dataset, from: bit, head: class-mapping}
+  table: {category: fwork, logits: brought/table.csv, objective: masked modelling, head: fine-tuned}
+  arrays: {category: fwork, logits: brought/arrays.h5}
+"""  # noqa: E501
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@pytest.fixture
+def public(tmp_path):
+    path = tmp_path / "public.yaml"
+    path.write_text(PUBLIC)
+    return read(path)
+
+
 @pytest.fixture
 def study(tmp_path):
     path = tmp_path / "small.yaml"
@@ -85,7 +113,7 @@ def test_small_study_is_valid(study):
     assert check(study, "small.yaml") == []
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "studies/paper.yaml"])
+@pytest.mark.parametrize("file", ["config.yaml", "studies/paper.yaml", "studies/imagenet.yaml"])
 def test_studies_of_the_repository_are_valid(file, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert "paper" in load(read(file), [file])
@@ -164,7 +192,164 @@ MISTAKES = [
         'models.brought.checkpoint: "weights.zip" is not a file of weights '
         "(.safetensors, .pth, .pt or .bin)",
     ),
+    (
+        {"recipe.input.size": 2.5},
+        "recipe.input.size: 2.5 is not a positive whole number of pixels, or two of them, height "
+        "and width",
+    ),
+    (
+        {"groups": {"tops": ["Shirt", 3]}},
+        'groups.tops: ["Shirt", 3] is not a list of different class names, or the first and the '
+        "last index of a range of classes",
+    ),
+    (
+        {"extraction": {"precision": "bf16"}},
+        'extraction.precision: must be one of float32, bfloat16, float16, not "bf16"; '
+        'did you mean "bfloat16"?',
+    ),
+    ({"extraction": {"batch_size": 513}}, "extraction.batch_size: must be at most 512, not 513"),
+    ({"accuracy_tolerance": 2}, "accuracy_tolerance: must be at most 1, not 2"),
+    (
+        {"models.brought.sha256": "12ab"},
+        'models.brought.sha256: "12ab" is not a SHA-256 (64 digits of 0 to 9 and a to f)',
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.txt"}},
+        'models.zero.logits: "zero.txt" is not a file of logits (.npy, .npz, .h5, .hdf5 or .csv)',
+    ),
     # between keys
+    (
+        {"groups": {"few": [9, 2]}},
+        "groups.few: must go from the first to the last class, not [9, 2]",
+    ),
+    (
+        {"dataset.skip_corrupt": True},
+        "dataset.skip_corrupt: has no effect with the kind fashion-mnist",
+    ),
+    (
+        {"dataset.kind": "folder", "dataset.splits.train": "rest"},
+        'dataset.splits: only one split can be "rest"',
+    ),
+    (
+        {
+            "dataset.kind": "imagenet",
+            "dataset.splits": {"train": "rest", "other": 9, "calibration": "rest", "test": "rest"},
+        },
+        'dataset.splits: only one split among calibration and test can be "rest"',
+    ),
+    (
+        {"models.brought.timm": "resnet50.a1_in1k", "models.brought.architecture": "resnet50"},
+        "models.brought.architecture: has no effect with the weights of timm",
+    ),
+    (
+        {"models.zero.logits": "zero.h5", "models.zero.head": ABSENT},
+        "models.zero.from: has no effect with logits from a file",
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "timm": "resnet50.a1_in1k"}},
+        "models.zero.timm: has no effect with logits from a file",
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "seed": 1}},
+        "models.zero.seed: has no effect with logits from a file",
+    ),
+    (
+        {"models.strong.sha256": "a" * 64},
+        "models.strong.sha256: has no effect with the head trained",
+    ),
+    (
+        {"models.strong": {"category": "dataset", "set": "high", "logits": "strong.h5"}},
+        "models.distilled.teacher: the logits of strong are brought: there are no weights to learn "
+        "from",
+    ),
+    (
+        {"models.strong.objective": "superwised"},
+        "models.strong.objective: must be one of supervised, distillation, simclr, clip, not "
+        '"superwised"; did you mean "supervised"?',
+    ),
+    (
+        {"pretraining.simclr.objective": "simcrl"},
+        "pretraining.simclr.objective: must be one of supervised, distillation, simclr, clip, not "
+        '"simcrl"; did you mean "simclr"?',
+    ),
+    (
+        {"recipe.objective": "superwised"},
+        "recipe.objective: must be one of supervised, distillation, simclr, clip, not "
+        '"superwised"; did you mean "supervised"?',
+    ),
+    (
+        {"pretraining.shades.checkpoint": "weights/shades.pt"},
+        "pretraining.shades.checkpoint: needs `timm` or `open_clip` beside it, which says what "
+        "network the file is of",
+    ),
+    (
+        {"models.base.paper": "ResNet-50", "models.base.stand_in": 1},
+        "models.base.stand_in: must be true or false, not 1",
+    ),
+    # of trainings
+    ({"models.base.warmup": 2}, "models.base.warmup: has no effect with the schedule one-cycle"),
+    ({"recipe.warmup": 2}, "recipe.warmup: has no effect with the schedule one-cycle"),
+    (
+        {"models.base.schedule": "cosine", "models.base.milestones": [2]},
+        "models.base.milestones: has no effect with the schedule cosine",
+    ),
+    (
+        {"models.base.schedule": "step"},
+        "models.base.milestones: the key is missing; the schedule step needs it",
+    ),
+    (
+        {"models.base.schedule": "step", "models.base.milestones": [3, 2]},
+        "models.base.milestones: must grow, unlike [3, 2]",
+    ),
+    (
+        {"models.base.schedule": "cosine", "models.base.warmup": 5},
+        "models.base.warmup: the warm-up of 5 epochs is not shorter than the training of 5",
+    ),
+    (
+        {"recipe.schedule": "cosine", "recipe.warmup": 3},
+        "models.tuned.epochs: the warm-up of 3 epochs is not shorter than the training of 3",
+    ),
+    (
+        {"models.base.crop_ratio": [1, 2]},
+        "models.base.crop_ratio: has no effect with the augmentation shift-and-flip",
+    ),
+    (
+        {"models.base.augmentation": "random-resized-crop", "models.base.crop_ratio": [2, 1]},
+        "models.base.crop_ratio: must go from the least to the greatest, not [2, 1]",
+    ),
+    (
+        {"pretraining.simclr.crop_scale": [1, 0.2]},
+        "pretraining.simclr.crop_scale: must go from the least to the greatest, not [1, 0.2]",
+    ),
+    (
+        {"models.base.augmentation": "random-resized-crop", "models.base.shift": 1},
+        "models.base.shift: has no effect with the augmentation random-resized-crop",
+    ),
+    (
+        {"pretraining.shades.augmentation": "random-resized-crop"},
+        "pretraining.shades.labels: shades are told apart in decoded images, and "
+        "random-resized-crop decodes none; give it the augmentation shift-and-flip",
+    ),
+    (
+        {"pretraining.clip.augmentation": "random-resized-crop"},
+        "pretraining.clip.augmentation: has no effect with the objective clip",
+    ),
+    (
+        {"models.base.drop_block_keep": 0.9},
+        "models.base.drop_block_stages: the key is missing; drop_block_keep needs it",
+    ),
+    (
+        {"models.base.drop_block_stages": [3, 4]},
+        "models.base.drop_block_keep: the key is missing; drop_block_stages needs it",
+    ),
+    (
+        {"models.base.input": {"crop_mode": "border"}},
+        "models.base.input: the crop mode border needs `fill`, a value for each of 1 channels",
+    ),
+    (
+        {"models.base.input": {"fill": [0]}},
+        "models.base.input.fill: has no effect unless the crop_mode is border",
+    ),
     ({"band": [0.9, 0.5]}, "band: must go from the lower to the higher accuracy, not [0.9, 0.5]"),
     (
         {"dataset.splits.test": 10},
@@ -266,7 +451,7 @@ MISTAKES = [
     (
         {"models.mapped.from": "clip"},
         "models.mapped.from: the head class-mapping needs supervised pretraining on shades, "
-        "and clip is none",
+        "or a network of timm, and clip is none",
     ),
     (
         {"pretraining.clip.templates": ABSENT},
@@ -342,6 +527,333 @@ def test_each_mistake_is_named_and_nothing_else(study, changes, mistake):
     assert check(edited(study, changes), "small.yaml") == [f"small.yaml: {mistake}"]
 
 
+PUBLIC_MISTAKES = [
+    (
+        {"models.base.timm": "resnt50.a1_in1k"},
+        "models.base.timm: timm knows no 'resnt50.a1_in1k'; did you mean ",
+    ),
+    (
+        {"models.base.timm": "resnet50"},
+        "models.base.timm: 'resnet50' does not say which weights; timm has weights of resnet50 as ",
+    ),
+    (
+        {"pretraining.clip.open_clip": "ViT-B-32/openia"},
+        "pretraining.clip.open_clip: there is no 'ViT-B-32/openia'; open_clip has weights of ",
+    ),
+    (
+        {"models.base.timm": "local-dir:nowhere"},
+        "models.base.timm: local-dir:nowhere holds no config.json, as timm writes it",
+    ),
+    (
+        {"models.arrays": {"category": "arch", "open_clip": "ViT-B-32/openai"}},
+        "models.arrays.open_clip: is no classifier by itself; move it to pretraining, and name it "
+        "with `from` and the head zero-shot or lbfgs",
+    ),
+    (
+        {"models.base.head": "lbfgs"},
+        "models.base.head: the head lbfgs needs a network under pretraining; move `timm` there, "
+        "and name it with `from`",
+    ),
+    ({"models.base.seed": 1}, "models.base.seed: has no effect with the weights of timm"),
+    (
+        {"models.base.open_clip": "ViT-B-32/openai"},
+        "models.base.open_clip: has no effect with the weights of timm",
+    ),
+    (
+        {"models.zero.from": "bit"},
+        "models.zero.from: the head zero-shot needs a clip, and bit is of timm, without texts",
+    ),
+    (
+        {"models.mapped.from": "clip"},
+        "models.mapped.from: the head class-mapping needs supervised pretraining on shades, or a "
+        "network of timm, and clip is none",
+    ),
+    (
+        {"dataset.kind": "folder"},
+        "models.zero.templates: the key is missing; open_clip's own templates are for ImageNet's "
+        "classes",
+    ),
+    (
+        {"models.clip-linear.data": ABSENT},
+        "models.clip-linear.data: the key is missing; the head lbfgs needs it",
+    ),
+    (
+        {"models.own": {"category": "hparam"}},
+        "recipe: the key is missing; models.own is trained here, and needs it",
+    ),
+    (
+        {"models.own": {"category": "hparam", "architecture": "resnet18", "checkpoint": "a.pt",
+                        "input": {"size": 32, "crop": 1.0, "interpolation": "bilinear"}}},
+        "models.own.input: must say mean, std, since there is no `recipe` to take them from",
+    ),
+    (
+        {"models.own": {"category": "hparam", "checkpoint": "a.pt",
+                        "input": {"size": 9, "crop": 1.0, "interpolation": "nearest", **IMAGENET}}},
+        "models.own.architecture: the key is missing; a checkpoint needs it",
+    ),
+    (
+        {"features": {"models": ["clip-linear", "table"]}},
+        "features.models[1]: brought/table.csv holds no features; bring .npz or .h5 with "
+        "`features`, or leave the model out of features.models",
+    ),
+    (
+        {
+            "models.base": {"category": "base", "logits": "base.npy"},
+            "features": {"models": ["own"]},
+        },
+        "models.base.logits: base.npy holds no features, with which others' are combined; bring "
+        ".npz or .h5 with `features`, or leave the model out of features.models",
+    ),
+    (
+        {"downstream": {"kind": "voc", "path": "VOC2007", "models": ["base", "arrays"]}},
+        "downstream.models[1]: the logits of arrays are brought: there are no weights to run on "
+        "other images",
+    ),
+    (
+        {
+            "models.base": {"category": "base", "logits": "base.npy"},
+            "downstream": {"kind": "voc", "path": "VOC2007"},
+        },
+        "downstream.models: name models with weights: of the base and those of features only "
+        "logits are there",
+    ),
+    (
+        {"dataset.splits": {"calibration": 10, "test": "rest"},
+         "models.clip-linear": {"category": "dataset", "from": "clip", "head": "zero-shot"}},
+        'features.data: there is no split "train", from which the probes of figure 6 learn; draw '
+        "one, or name another here",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"), PUBLIC_MISTAKES, ids=[text for _, text in PUBLIC_MISTAKES]
+)
+def test_each_mistake_about_public_weights_is_named_and_nothing_else(public, changes, mistake):
+    (found,) = check(edited(public, changes), "public.yaml")
+    assert found.startswith(f"public.yaml: {mistake}")
+
+
+def test_unknown_names_come_with_the_nearest(public):
+    (found,) = check(edited(public, {"models.base.timm": "resnt50.a1_in1k"}), "f")
+    assert "resnet50.a1_in1k" in found
+    (found,) = check(edited(public, {"pretraining.clip.open_clip": "VIT-B-32/openai"}), "f")
+    assert "ViT-B-32/openai" in found
+
+
+@pytest.mark.parametrize(
+    ("source", "of"),
+    [("open_clip: ViT-B-32/openai", "open_clip"), ("timm: 'local-dir:mine'", "local-dir:<folder>")],
+)
+def test_what_cannot_be_fine_tuned_is_told(study, tmp_path, monkeypatch, source, of):
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    config = {"architecture": "test_resnet", "num_classes": 10, "pretrained_cfg": {}}
+    Path("mine/config.json").write_text(json.dumps(config))
+    changes = {"pretraining.shades": yaml.safe_load(source), "models.mapped": ABSENT}
+    assert check(edited(study, changes), "f") == [
+        f"f: models.tuned.from: shades is of {of}, which cannot be fine-tuned here; choose the "
+        f"head lbfgs"
+    ]
+
+
+def test_preprocessing_and_recipes_of_public_weights(public):
+    assert check(public, "public.yaml") == []
+    study = complete(public)
+    networks = {key: network["recipe"] for key, network in study["networks"].items()}
+    at_224 = {"size": 224, "crop": 0.95, "interpolation": "bicubic", **IMAGENET}
+    assert networks["base"] == {"head": "pretrained", "timm": "resnet50.a1_in1k", "input": at_224}
+    assert networks["own"] == {
+        "head": "pretrained",
+        "timm": "resnet50",
+        "options": {"drop_rate": 0.1},
+        "checkpoint": "weights/own.pth",
+        "input": networks["own"]["input"],
+    }
+    assert networks["squashed"]["input"] == at_224 | {"size": [64, 32], "crop_mode": "squash"}
+    clip = {
+        "size": 224, "crop": 1.0, "interpolation": "bicubic",
+        "mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711],
+    }  # fmt: skip
+    assert networks["clip"] == {
+        "head": "pretraining", "open_clip": "ViT-B-32/openai", "input": clip,
+    }  # fmt: skip
+    assert networks["zero"] == {"head": "zero-shot", "input": clip}
+    assert networks["clip-linear"] == {
+        "head": "lbfgs", "input": clip, "data": ["train"], "seed": 0,
+        "regularisation": [0.0001, 0.001, 0.01, 0.1, 1.0],
+    }  # fmt: skip
+    assert networks["mapped"] == {"head": "class-mapping", "input": networks["bit"]["input"]}
+    assert networks["table"] == {"head": "logits", "logits": "brought/table.csv"}
+    assert study["geometries"]["64x32-95-bicubic-3-squash"] == {
+        "size": [64, 32], "crop": 0.95, "crop_mode": "squash", "interpolation": "bicubic",
+        "channels": 3,
+    }  # fmt: skip
+    assert study["networks"]["table"]["geometry"] == study["networks"]["base"]["geometry"]
+    assert study["networks"]["table"]["parent"] is None
+    assert "recipe" not in study
+    assert json.loads(json.dumps(study)) == study
+
+
+def test_what_tables_show_of_public_weights(public):
+    models = complete(public)["models"]
+    shown = {
+        key: (model["objective"], model["train_data"], model["head"])
+        for key, model in models.items()
+    }
+    assert shown == {
+        "base": ("supervised", "ImageNet", "trained"),
+        "own": ("supervised", "", "trained"),
+        "squashed": ("supervised", "", "trained"),
+        "zero": ("contrastive", "", "zero-shot"),
+        "clip-linear": ("contrastive", "", "lbfgs"),
+        "mapped": ("supervised", "", "class-mapping"),
+        "table": ("masked modelling", "", "fine-tuned"),
+        "arrays": ("supervised", "", "trained"),
+    }
+
+
+def test_preprocessing_is_looked_up_once_for_all_processes(public, monkeypatch):
+    monkeypatch.setenv(configuration.FOUND, "{}")
+    configuration._preprocessing.cache_clear()
+    before = complete(public)
+    configuration._preprocessing.cache_clear()
+    monkeypatch.setattr(configuration.hub, "preprocessing", None)
+    assert complete(public) == before
+    configuration._preprocessing.cache_clear()
+
+
+def test_a_network_of_timm_is_fine_tuned_as_what_it_is(study):
+    changes = {"pretraining.shades": {"timm": "resnet18.a1_in1k"}, "models.mapped": ABSENT}
+    config = edited(study, changes)
+    assert check(config, "f") == []
+    recipe = complete(config)["networks"]["tuned"]["recipe"]
+    assert (recipe["architecture"], recipe["options"]) == ("resnet18.a1_in1k", {})
+    assert (recipe["input"]["size"], recipe["epochs"], recipe["labels"]) == (224, 3, "classes")
+
+
+def test_models_without_features_or_weights_are_left_out_by_default(public):
+    downstream = {"kind": "voc", "path": "VOC2007"}
+    found = complete(edited(public, {"downstream": downstream, "pairs": [["base", "arrays"]]}))
+    assert found["features"]["models"] == ["arrays"]
+    assert found["downstream"]["models"] == ["base"]
+    assert complete(public)["features"]["models"] == ["clip-linear"]  # not the .csv file
+    found = complete(edited(public, {"models.base": {"category": "base", "logits": "base.csv"}}))
+    assert found["features"]["models"] == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"), [(False, "224-100-bicubic-3"), (True, "28-100-bilinear-1")]
+)
+def test_images_can_be_shown_where_all_logits_are_brought(study, recipe, name):
+    brought = {
+        key: {"category": own["category"], "logits": f"{key}.h5"}
+        for key, own in study["models"].items()
+    }
+    changes = {"models": brought, "pretraining": ABSENT}
+    config = edited(study, changes if recipe else changes | {"recipe": ABSENT})
+    assert check(config, "f") == []
+    found = complete(config)
+    assert {network["geometry"] for network in found["networks"].values()} == {name}
+    assert list(found["geometries"]) == [name]
+
+
+def test_a_training_is_completed_with_what_it_reads(study):
+    chosen = {
+        "schedule": "step", "warmup": 1, "milestones": [2, 4],
+        "augmentation": "random-resized-crop", "crop_scale": [0.1, 1.0], "crop_ratio": [0.5, 2.0],
+    }  # fmt: skip
+    config = edited(study, {f"recipe.{key}": value for key, value in chosen.items()})
+    config["pretraining"]["shades"]["augmentation"] = "shift-and-flip"
+    config["models"]["seed-1"] |= {"schedule": "cosine", "drop_block_stages": [3, 4],
+                                   "drop_block_keep": 0.9}  # fmt: skip
+    assert check(config, "f") == []
+    networks = complete(config)["networks"]
+
+    def optional(key):
+        keys = {key for keys in configuration.OPTIONAL.values() for key in keys}
+        mine = networks[key]["recipe"].items()
+        return {name: value for name, value in mine if name in keys - {"input", "options"}}
+
+    assert optional("base") == chosen
+    assert optional("seed-1") == {
+        **{key: value for key, value in chosen.items() if key != "milestones"},
+        "schedule": "cosine", "drop_block_stages": [3, 4], "drop_block_keep": 0.9,
+    }  # fmt: skip
+    schedule = {key: chosen[key] for key in ("schedule", "warmup", "milestones")}
+    assert optional("shades") == {**schedule, "augmentation": "shift-and-flip"}
+    assert {key: optional("clip")[key] for key in schedule} == schedule
+    assert "augmentation" not in optional("clip")
+    assert networks["simclr"]["recipe"]["crop_scale"] == [0.2, 1]
+    assert optional("simclr")["crop_ratio"] == [0.5, 2.0]
+
+
+def test_a_stand_in_is_named_as_one(study):
+    study["models"]["strong"] |= {"stand_in": True, "paper": "ViT-G/14"}
+    study["models"]["seed-1"] |= {"stand_in": True, "name": "Another"}
+    models = complete(study)["models"]
+    assert models["strong"]["name"] == "strong (stand-in for ViT-G/14)"
+    assert (models["strong"]["paper"], models["strong"]["stand_in"]) == ("ViT-G/14", True)
+    assert models["seed-1"]["name"] == "Another (stand-in)"
+
+
+@pytest.mark.parametrize(
+    ("alongside", "mistake"),
+    [
+        ([], "there is no published study to compare with; name its file under alongside"),
+        (["studies/paper.yaml"], 'no published study has a model "ResNet-50 (Reinit"; did you '
+                                 'mean "ResNet-50 (Reinit)"?'),
+    ],
+)  # fmt: skip
+def test_the_row_beside_a_model_must_be_published(study, monkeypatch, alongside, mistake):
+    monkeypatch.chdir(ROOT)
+    study["alongside"] = alongside
+    study["models"]["seed-1"]["paper"] = "ResNet-50 (Reinit"
+    with pytest.raises(ConfigurationError) as error:
+        load(study, [])
+    assert str(error.value) == f"configuration: models.seed-1.paper: {mistake}"
+
+
+def test_only_some_models_are_kept_and_what_they_need(study):
+    study |= {
+        "only": ["distilled", "linear"],
+        "pairs": [["base", "seed-1"], ["base", "linear"]],
+        "greedy": {"bases": ["zero"], "pool": ["tuned", "linear"]},
+        "features": {"models": ["seed-1"]},
+    }
+    found = load(study, [])["small"]
+    # The base, and the teacher of one that is named.
+    assert list(found["models"]) == ["base", "linear", "distilled", "strong"]
+    assert list(found["networks"]) == ["simclr", *found["models"]]
+    assert found["pairs"] == [["base", "linear"]]
+    assert (found["greedy"]["bases"], found["greedy"]["pool"]) == (["strong"], ["linear"])
+    assert found["features"]["models"] == ["linear"]  # as if no list had been given
+    assert "only" not in found
+
+    study["only"] = ["liner"]
+    with pytest.raises(ConfigurationError) as error:
+        load(study, [])
+    assert error.value.mistakes == [
+        'configuration: only[0]: there is no model "liner"; did you mean "linear"?'
+    ]
+
+
+def test_groups_and_splits_of_imagenet_are_valid(study):
+    changes = {
+        "dataset.kind": "imagenet",
+        "dataset.splits": {"train": "rest", "other": 9, "calibration": 10, "test": "rest"},
+        "dataset.skip_corrupt": True,
+        "groups": {"nature": [0, 300], "one": [7, 7], "tops": ["Shirt"]},
+    }
+    config = edited(study, changes)
+    assert check(config, "f") == []
+    found = complete(config)
+    assert found["dataset"]["skip_corrupt"]
+    assert found["groups"] == changes["groups"]
+    assert found["extraction"] == {"precision": "float32", "batch_size": 256, "compile": False}
+    assert found["accuracy_tolerance"] == 0.01
+
+
 def test_mistakes_are_reported_together(study):
     changes = {
         "recipe.epoch": 5,
@@ -356,11 +868,30 @@ def test_mistakes_are_reported_together(study):
     )
 
 
-@pytest.mark.parametrize("section", ["dataset", "band", "pairs", "recipe", "pretraining", "models"])
-@pytest.mark.parametrize("value", [None, 3, "text", [], [3], {}, {"a": None}])
+SECTIONS = ["dataset", "band", "pairs", "recipe", "pretraining", "models"]
+NONSENSE = [None, 3, "text", [], [3], {}, {"a": None}]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("value", NONSENSE)
 def test_any_nonsense_is_a_mistake_and_no_crash(study, section, value):
     valid = (section, value) in [("pairs", []), ("recipe", study["recipe"])]
     assert bool(check(edited(study, {section: value}), "f")) is not valid
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, "only", "greedy", "features", "downstream"])
+@pytest.mark.parametrize("value", [*NONSENSE, [["base"]], {"models": [[]]}, {"base": {"from": []}}])
+def test_any_nonsense_beside_only_is_a_mistake_and_no_crash(study, section, value):
+    study["only"] = ["base"]
+    valid = [("pairs", []), ("greedy", {}), ("features", {})]
+    # No model that is kept starts from another network, so that none is looked at.
+    valid = (section, value) in valid or (section == "pretraining" and isinstance(value, dict))
+    try:
+        load(edited(study, {section: value}), [])
+    except ConfigurationError:
+        assert not valid
+    else:
+        assert valid
 
 
 def test_splits_of_a_folder_may_be_folders(study):
@@ -515,7 +1046,7 @@ def test_parents_geometries_and_display(study):
         "32-87p5-bilinear-1": _geometry(32, 0.875),
     }
     assert study["networks"]["mapped"]["geometry"] == "32-87p5-bilinear-1"
-    shown = {key: tuple(model.values()) for key, model in study["models"].items()}
+    shown = {key: tuple(model.values())[:6] for key, model in study["models"].items()}
     assert shown == {
         "base": ("The base", "base", "main", "supervised", "train", "trained"),
         "seed-1": ("seed-1", "reinit", "main", "supervised", "train", "trained"),
@@ -537,6 +1068,10 @@ def test_geometries_of_near_crops_differ():
     image = {"size": 224, "interpolation": "bicubic", "mean": [0, 0, 0]}
     assert geometry(image | {"crop": 0.875}) == "224-87p5-bicubic-3"
     assert geometry(image | {"crop": 0.88}) == "224-88-bicubic-3"
+    border = {"crop": 1.0, "crop_mode": "border", "fill": [124, 116, 104]}
+    assert geometry(image | border) == "224-100-bicubic-3-border-124-116-104"
+    squashed = {"size": [1024, 768], "crop": 1.0, "crop_mode": "squash"}
+    assert geometry(image | squashed) == "1024x768-100-bicubic-3-squash"
 
 
 def changed(study, changes):
@@ -621,7 +1156,8 @@ def test_every_key_is_described_and_no_other_is_let_in(name):
 def test_tables_of_the_code_know_the_schema_and_the_schema_quotes_its_defaults():
     whole = schema("study")
     keys = configuration._properties(whole["$defs"]["model"], whole)
-    read = {key for reads in configuration.READS.values() for key in reads}
+    tables = (configuration.READS, configuration.OPTIONAL)
+    read = {key for table in tables for reads in table.values() for key in reads}
     assert read | set(configuration.SHOWN) == set(keys)
     assert set(whole["properties"]["recipe"]["required"]) == set(configuration.RECIPE)
     for defaults in configuration.DEFAULTS.values():

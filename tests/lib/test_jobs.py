@@ -5,12 +5,13 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from workflow.lib.fingerprint import ROOT
-from workflow.lib.jobs import Progress, replacing
+from workflow.lib.jobs import Progress, ahead, replacing
 
 SCRIPT = """
 import logging, sys, warnings
@@ -133,3 +134,31 @@ def test_a_second_run_of_a_job_waits_for_the_first_and_a_killed_one_holds_nobody
     third = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert third.returncode == 0
     assert "Waiting" not in third.stderr
+
+
+def test_results_come_in_order_while_the_next_are_computed():
+    second = threading.Event()
+
+    def square(number):
+        if number == 0:
+            assert second.wait(10)  # the next one is under way, in another thread
+        elif number == 1:
+            second.set()
+        return number**2
+
+    assert list(ahead(square, range(7))) == [0, 1, 4, 9, 16, 25, 36]
+
+
+def test_no_more_is_computed_ahead_than_there_are_threads():
+    begun = []
+    results = ahead(lambda number: begun.append(number) or number, range(100), threads=3)
+    assert [next(results), next(results)] == [0, 1]
+    results.close()
+    assert len(begun) <= 2 + 3
+
+
+def test_what_fails_ahead_is_raised_in_its_place():
+    results = ahead(lambda number: 1 / number, [2, 1, 0, 5])
+    assert [next(results), next(results)] == [0.5, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -1,10 +1,14 @@
 """Checkpoints: loaded whole and without unpickling, or refused with a reason."""
 
+import workflow.lib.compat  # noqa: F401  (before timm)
+
+# isort: split
 import json
 import pickle
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from torch.nn import functional as F
 
@@ -120,3 +124,55 @@ def test_an_embedding_head_takes_normalised_outputs(tmp_path):
     features, _, logits = load_classifier(tmp_path / "a.safetensors", {}, 4)(IMAGES)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(5))
     torch.testing.assert_close(logits, F.normalize(tower(IMAGES)) @ head.weight.T)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "test_vit",
+        "dla34",  # the last layer is a convolution of one pixel
+        "dpn48b",
+        "resnetv2_50x1_bit",
+        "deit_tiny_distilled_patch16_224",  # two heads on two tokens
+        "efficientformer_l1",  # two heads on the same features
+    ],
+)
+def test_the_head_takes_the_features_and_gives_timms_logits(architecture):
+    torch.manual_seed(0)
+    theirs = timm.create_model(architecture, num_classes=4).eval()
+    for layer in networks.last_layers(theirs):
+        torch.nn.init.normal_(layer.weight)
+        torch.nn.init.normal_(layer.bias)
+    size = theirs.default_cfg["input_size"][-1]
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    classifier = Classifier(theirs)
+    with torch.no_grad():
+        features, outputs, logits = classifier(images)
+        assert torch.equal(logits, theirs(images))
+        head = classifier.head
+        expected = F.linear(features, head.weight.flatten(1), head.bias)
+        torch.testing.assert_close(expected, outputs, rtol=1e-4, atol=1e-4)
+        weight = torch.randn(head.weight.flatten(1).shape)
+        networks.set_linear_head(theirs, weight, torch.arange(4.0))
+        again, outputs, _ = classifier(images)
+        assert torch.equal(again, features)
+        expected = F.linear(features, weight, torch.arange(4.0))
+        torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_head_that_is_not_linear_cannot_be_replaced():
+    network = timm.create_model("levit_128s", num_classes=4)
+    with pytest.raises(InputError, match=r"a LevitDistilled has no linear last layer"):
+        networks.set_linear_head(network, torch.zeros(4, 384), torch.zeros(4))
+
+
+def test_an_image_tower_of_open_clip_takes_no_last_layer(tmp_path):
+    config = {
+        "embed_dim": 8,
+        "vision_cfg": {"image_size": 28, "layers": 1, "width": 64, "patch_size": 14},
+        "text_cfg": {},
+    }
+    recipe = {"clip": config}
+    networks.save(tmp_path / "a.safetensors", recipe, networks.create(recipe, 0))
+    with pytest.raises(InputError, match=r"a.safetensors is an image tower of open_clip"):
+        networks.pretrained(tmp_path / "a.safetensors", 4)

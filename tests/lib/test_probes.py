@@ -1,11 +1,17 @@
 """Linear probes find scikit-learn's solution and say when they have not converged."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
 from workflow.lib import probes
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -132,3 +138,75 @@ def test_each_task_chooses_its_own_strength(tasks):
 def test_a_failure_to_converge_names_the_probe_and_its_strength(data, caplog):
     probes.fit_path(*data, 3, [1e-6], iterations=1, name="the probe of base and vit")
     assert "the probe of base and vit of L2 1e-06 did not converge" in caplog.text
+
+
+@pytest.fixture
+def streamed(data, tmp_path, monkeypatch):
+    """The same features in two files, too large for the memory, seven blocks; and their tensor."""
+    features = data[0].float()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"] = features[:, :3].numpy()
+    np.save(tmp_path / "b.npy", features[:, 3:].numpy())
+    monkeypatch.setattr(probes, "MEMORY", 4 * 600 * 8 - 1)
+    monkeypatch.setattr(probes, "BLOCK", 90 * 8)
+    monkeypatch.setattr(probes, "LOGITS", 200)
+    with h5py.File(tmp_path / "a.h5") as file:
+        parts = [file["features"], np.load(tmp_path / "b.npy", mmap_mode="r")]
+        yield probes.Streamed(parts, torch.device("cpu")), features
+
+
+def test_streamed_features_are_read_in_blocks_and_parts(streamed):
+    stream, features = streamed
+    assert stream.shape == (600, 8)
+    assert stream.held() is stream
+    for rows, columns in (
+        (slice(None), [5, 1, 6]),
+        (torch.tensor([599, 3, 4, 95, 300]), [7, 0]),
+    ):
+        part = stream[:, np.array(columns)]
+        kept = np.arange(600) if isinstance(rows, slice) else np.sort(rows.numpy())
+        if not isinstance(rows, slice):
+            part = part[rows]
+        expected = features[kept][:, columns]
+        assert part.shape == tuple(expected.shape)
+        blocks = list(part.blocks())
+        assert len(blocks) == 7
+        assert torch.equal(torch.cat([values for _, values in blocks]), expected)
+        assert all(len(values) == b.stop - b.start for b, values in blocks)
+    small = stream[torch.tensor([5, 2, 9])][torch.tensor([2, 0])]
+    assert torch.equal(small.held(), features[[2, 9]])  # that fits
+
+
+@pytest.mark.parametrize("l2", [1e-3, 1e-1])
+def test_streamed_features_have_the_same_optimum(streamed, data, l2):
+    stream, features = streamed
+    (held,) = probes.fit_path(features, data[1], 3, [l2], tolerance=1e-9)
+    (read,) = probes.fit_path(stream, data[1], 3, [l2], tolerance=1e-9)
+    assert held.converged
+    assert read.converged
+    assert read.loss == pytest.approx(held.loss, rel=1e-12)
+    torch.testing.assert_close(read.weight, held.weight, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(read.bias, held.bias, atol=1e-6, rtol=1e-6)
+
+
+def test_streamed_features_choose_the_same_strength(streamed, data):
+    stream, features = streamed
+    strengths = [1e-6, 1e-3, 1e2]
+    held = probes.fit(features, data[1], 3, strengths)
+    read = probes.fit(stream, data[1], 3, strengths)
+    assert read.l2 == held.l2
+    assert read.loss == pytest.approx(held.loss, rel=1e-4)
+    assert torch.equal(read.predict(stream), held.predict(features))
+
+
+def test_streamed_tasks_have_the_same_optimum(streamed, tasks):
+    stream, features = streamed
+    (held,) = probes.fit_path(features, tasks[1], 3, [1e-2], tolerance=1e-9)
+    (read,) = probes.fit_path(stream, tasks[1], 3, [1e-2], tolerance=1e-9)
+    torch.testing.assert_close(read.weight, held.weight, atol=1e-6, rtol=1e-6)
+
+
+def test_covariances_are_those_of_numpy(streamed):
+    expected = np.cov(streamed[1].double().numpy().T, bias=True)
+    for source in streamed:
+        np.testing.assert_allclose(probes.covariances(source), expected, rtol=1e-9, atol=1e-12)

@@ -3,9 +3,12 @@ import io
 import pandas as pd
 import pytest
 
+from workflow.lib.jobs import InputError
 from workflow.lib.tables import (
     NONE,
     UNCONVERGED,
+    add_published,
+    compare_with_base,
     format_models,
     select_models,
     to_latex,
@@ -36,6 +39,15 @@ seed,clip,reinit,dataset,False,probability,0.9,0.9
     ensemble_accuracy_low=lambda rows: rows["ensemble_accuracy"] - 0.01,
     ensemble_accuracy_high=lambda rows: rows["ensemble_accuracy"] + 0.01,
 )
+
+# A publication in which the model called CLIP-S here is CLIP.
+PUBLISHED = MODELS.iloc[[0, 2]].assign(
+    model=["clip-s", "resnet"], name=["CLIP-S", "ResNet"], accuracy=[0.7567, 0.762]
+)
+PUBLISHED_PAIRS = PAIRS.iloc[[2]].assign(
+    model_1="resnet", model_2="clip-s", category_1="base", category_2="dataset",
+    mean="unstated", error_inconsistency=0.1687, ensemble_accuracy=0.8042,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -77,6 +89,38 @@ def test_cells_are_as_people_read_them(chosen):
         "| 76.00 ± 1.00 | 20.00 ± 0.50 | 83.00 ± 1.00",
     ]
     assert notes == [f"† {UNCONVERGED}"]
+
+
+def test_published_numbers_stand_beside_ours_row_by_row(chosen):
+    published = compare_with_base(PUBLISHED, PUBLISHED_PAIRS)
+    table = add_published(chosen[1], published, {"clip": "CLIP-S", "seed": "ResNet"})
+    rows = table.set_index("model")
+    assert list(rows.index) == ["base", "seed", "clip"]
+    columns = ["paper_accuracy", "paper_error_inconsistency", "paper_ensemble_accuracy"]
+    assert rows.loc["clip", columns].tolist() == [0.7567, 0.1687, 0.8042]
+    assert rows.at["seed", "paper_accuracy"] == 0.762
+    assert rows.loc["seed", columns[1:]].isna().all()  # the paper's base has no pair with itself
+    assert rows.loc["base", columns].isna().all()
+    assert rows.at["clip", "accuracy"] == 0.76
+    cells, _ = format_models(table)
+    assert list(cells)[6:] == [
+        "Accuracy (%)",
+        "Paper: accuracy (%)",
+        "Error inconsistency (%)",
+        "Paper: error inconsistency (%)",
+        "Ensemble accuracy (%)",
+        "Paper: ensemble accuracy (%)",
+    ]
+    assert " | ".join(cells.iloc[2, 6:]) == (
+        "76.00 ± 1.00 | 75.67 | 20.00 ± 0.50 | 16.87 | 83.00 ± 1.00 | 80.42"
+    )
+    assert " | ".join(cells.iloc[0, 6:]) == "76.20 ± 1.00 | – | – | – | – | –"
+
+
+def test_a_row_that_was_not_published_is_named(chosen):
+    published = compare_with_base(PUBLISHED, PUBLISHED_PAIRS)
+    with pytest.raises(InputError, match=r"models\.clip\.paper: .* 'CLIP-S'\?"):
+        add_published(chosen[1], published, {"clip": "CLIPS"})
 
 
 def test_no_dagger_without_a_temperature(chosen):
@@ -131,20 +175,28 @@ def test_an_empty_table_says_so(chosen):
     assert "Model & Category" in latex and NONE in latex
 
 
-def test_files_are_complete_and_exact(tmp_path):
-    MODELS.to_csv(tmp_path / "models.tsv", sep="\t", index=False)
-    PAIRS.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
+def write(folder, paper, published_models=(), published_pairs=()) -> dict:
+    MODELS.to_csv(folder / "models.tsv", sep="\t", index=False)
+    PAIRS.to_csv(folder / "pairs.tsv", sep="\t", index=False)
     outputs = {
-        f"table{number}_{kind}": tmp_path / f"table{number}.{kind}"
+        f"table{number}_{kind}": folder / f"table{number}.{kind}"
         for number in range(1, 5)
         for kind in ("tsv", "md", "tex")
     }
     tables(
-        models=tmp_path / "models.tsv",
-        pairs=tmp_path / "pairs.tsv",
+        models=folder / "models.tsv",
+        pairs=folder / "pairs.tsv",
+        published_models=published_models,
+        published_pairs=published_pairs,
         mean="probability",
+        paper=paper,
         **outputs,
     )
+    return outputs
+
+
+def test_files_are_complete_and_exact(tmp_path):
+    outputs = write(tmp_path, {})
     written = pd.read_csv(outputs["table1_tsv"], sep="\t", index_col="model")
     assert written.at["seed", "accuracy"] == 0.7625
     assert written.at["seed", "error_inconsistency"] == 0.085
@@ -153,3 +205,17 @@ def test_files_are_complete_and_exact(tmp_path):
     )
     assert "| A & B | arch |" in outputs["table4_md"].read_text()
     assert r"A \& B & arch" in outputs["table4_tex"].read_text()
+    assert not any("Paper" in path.read_text() for path in outputs.values())
+
+
+def test_files_have_the_published_column_where_a_model_is_compared(tmp_path):
+    PUBLISHED.to_csv(tmp_path / "theirs.tsv", sep="\t", index=False)
+    PUBLISHED_PAIRS.to_csv(tmp_path / "compared.tsv", sep="\t", index=False)
+    outputs = write(
+        tmp_path, {"clip": "CLIP-S"}, [tmp_path / "theirs.tsv"], [tmp_path / "compared.tsv"]
+    )
+    written = pd.read_csv(outputs["table1_tsv"], sep="\t", index_col="model")
+    assert written["paper_accuracy"].dropna().to_dict() == {"clip": 0.7567}
+    assert "| 76.00 ± 1.00 | 75.67 |" in outputs["table1_md"].read_text()
+    assert "76.00 $\\pm$ 1.00 & 75.67 &" in outputs["table1_tex"].read_text()
+    assert "Paper: accuracy" in outputs["table2_md"].read_text()  # though it is empty

@@ -51,14 +51,14 @@ def tallied(path: Path) -> Checkout:
     tally = 'open("tally", "a").write(f"{} {}\\n")'
     checkout.edit(
         "workflow/lib/outputs.py",
-        "                logits, features = compute(rows)\n",
-        "                logits, features = compute(rows)\n"
+        "                logits, features = compute(rows) if start else first\n",
+        "                logits, features = compute(rows) if start else first\n"
         f"                {tally.format('{path}', '{start}')}\n",
     )
     checkout.edit(
         "workflow/lib/training.py",
-        "        if not np.isfinite(loss):\n",
-        f"        {tally.format('{resume}', '{epoch}')}\n        if not np.isfinite(loss):\n",
+        "        if not sums.isfinite().all():\n",
+        f"        {tally.format('{resume}', '{epoch}')}\n        if not sums.isfinite().all():\n",
     )
     # A site's own numbers.
     checkout.edit("profiles/slurm/config.yaml", "gpu_cpus: 4 ", "gpu_cpus: 1 ")

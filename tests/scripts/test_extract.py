@@ -1,67 +1,180 @@
-"""Extraction: features are those that the head takes, and memory that runs out is coped with."""
+"""Extraction of whole files: timm's own logits, in flat memory, with attributes that say how."""
+
+import workflow.lib.compat  # noqa: F401  (before timm)
+
+# isort: split
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
+from PIL import Image
+from timm.data import create_dataset, create_loader, resolve_model_data_config
 
 from workflow.lib import networks
-from workflow.lib.images import Images
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.images import prepare
 from workflow.lib.jobs import InputError
-from workflow.scripts.extract import Compute
+from workflow.lib.layouts import Decoder
+from workflow.lib.outputs import BLOCK, Outputs
+from workflow.scripts.extract import extract
 
-RECIPE = {
-    "architecture": "test_resnet",
-    "options": {"channels": [8, 8, 8, 16]},
-    "input": {"size": 28, "mean": [0.3], "std": [0.3]},
-}
+PHOTOGRAPHS = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/images"
+EXTRACTION = {"precision": "float32", "batch_size": 8, "compile": False}
+CLASSES = ("china", "flower")
 
 
-@pytest.fixture
-def compute(tmp_path):
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> tuple[Path, list[str], np.ndarray]:
+    """Folders by class of JPEG files, cut from two photographs; their names and labels."""
+    folder, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    names = []
+    for name in CLASSES:
+        whole = Image.open(PHOTOGRAPHS / f"{name}.jpg")
+        (folder / name).mkdir()
+        for number in range(11):
+            left, top = rng.integers(0, 240, 2)
+            width, height = rng.integers(120, 187, 2)
+            part = whole.crop((left, top, left + width, top + height))
+            names.append(f"{name}/{number:02d}.jpg")
+            part.convert("L" if number == 3 else "RGB").save(folder / names[-1], quality=90)
+    return folder, names, np.repeat([0, 1], 11)
+
+
+def run(folder: Path, names, labels, recipe, network, **changes) -> Path:
+    """Prepare images and extract the outputs of a network on them, as the workflow does."""
+    size = recipe["input"]["size"]
+    geometry = {key: recipe["input"][key] for key in ("size", "crop", "interpolation")}
+    work = folder.parent / f"{folder.name}-{recipe['architecture']}"
+    prepare(
+        Decoder("folder", str(folder), "RGB"), names, geometry | {"channels": 3},
+        work / f"{size}.npy",
+    )  # fmt: skip
+    split = Split(np.array(names), np.asarray(labels, dtype=np.int64))
+    Manifest(CLASSES, {"calibration": split, "test": split}).write(work / "manifest.tsv")
+    networks.save(work / "checkpoint.safetensors", recipe, network)
+    arguments = {
+        "manifest": str(work / "manifest.tsv"),
+        "tasks": [],
+        "checkpoint": str(work / "checkpoint.safetensors"),
+        "images": [str(work / f"{size}.npy")],
+        "files": [str(work / "mine" / "test.h5")],
+        "model": "mine",
+        "recipe": recipe,
+        "splits": ["test"],
+        "extraction": EXTRACTION,
+        "code": ["a@1"],
+        "threads": 1,
+    }
+    extract(**arguments | changes)
+    return Path(arguments["files"][0]), split
+
+
+def recipe_of(architecture: str) -> tuple[dict, torch.nn.Module, dict]:
     torch.manual_seed(0)
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 28, 28), dtype=np.uint8)
-    np.save(tmp_path / "a.npy", pixels)
-    images = Images([tmp_path / "a.npy"], [0.3], [0.3], torch.device("cpu"))
-    return Compute(networks.Classifier(networks.create(RECIPE, 4)).eval(), images, "mine")
+    network = timm.create_model(architecture, num_classes=2).eval()
+    config = resolve_model_data_config(network)
+    recipe = {
+        "architecture": architecture,
+        "options": {},
+        "head": "trained",
+        "input": {
+            "size": config["input_size"][-1],
+            "crop": config["crop_pct"],
+            "interpolation": config["interpolation"],
+            "mean": list(config["mean"]),
+            "std": list(config["std"]),
+        },
+    }
+    return recipe, network, config
 
 
-def test_logits_are_those_of_the_network_and_features_those_of_its_head(compute):
-    rows = np.arange(5, 25)
-    logits, features = compute(rows)
-    network = compute.classifier.network
-    with torch.inference_mode():
-        expected = network(compute.images[rows])
-    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-6)
-    head = network.fc
-    np.testing.assert_allclose(
-        features @ head.weight.detach().numpy().T + head.bias.detach().numpy(), logits, atol=1e-5
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_efficientnet"])
+@pytest.mark.parametrize("prefetcher", [True, False])
+def test_logits_are_those_of_timms_own_loader(photographs, architecture, prefetcher):
+    folder, names, labels = photographs
+    recipe, network, config = recipe_of(architecture)
+    path, split = run(folder, names, labels, recipe, network)
+    loader = create_loader(
+        create_dataset("", str(folder)),
+        batch_size=8,
+        **{key: config[key] for key in ("input_size", "interpolation", "mean", "std", "crop_pct")},
+        use_prefetcher=prefetcher,
+        num_workers=0,
+        persistent_workers=False,
+        device=torch.device("cpu"),
     )
+    network = network.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        batches = [(network(x.contiguous(memory_format=torch.channels_last)), y) for x, y in loader]
+    expected = torch.cat([x for x, _ in batches]).numpy()
+    with Outputs(path, split) as file:
+        found = file.read("logits")
+        np.testing.assert_array_equal(torch.cat([y for _, y in batches]), file.labels)
+        assert (file.attributes["precision"], file.attributes["compiled"]) == ("float32", False)
+        assert json.loads(file.attributes["preprocessing"]) == recipe["input"]
+        assert file.attributes["images_per_second"] > 0
+    assert np.ptp(expected, axis=0).min() > 1e-4  # they tell images apart
+    if (
+        prefetcher
+    ):  # the default of timm's own validate.py; normalises bytes on the device, as we do
+        np.testing.assert_array_equal(found, expected)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_features_of_the_wrong_layer_are_noticed(compute, monkeypatch):
-    network = compute.classifier.network
-    real = network.forward_head
-
-    def other(maps, pre_logits=False):
-        return real(maps, pre_logits=pre_logits) * (0.9 if pre_logits else 1)
-
-    monkeypatch.setattr(network, "forward_head", other)
-    with pytest.raises(InputError, match="head of 'mine' does not turn its features"):
-        compute(np.arange(10))
+def test_images_of_another_dataset_are_refused(photographs):
+    folder, names, labels = photographs
+    recipe, network, _ = recipe_of("test_resnet")
+    other = folder.parent / "other.npy"
+    np.save(other, np.zeros((3, 3, 160, 160), np.uint8))
+    with pytest.raises(InputError, match="is not of the dataset"):
+        run(folder, names, labels, recipe, network, images=[str(other)])
 
 
-def test_batches_shrink_when_memory_runs_out(compute, monkeypatch):
-    expected = compute(np.arange(40))
-    real, sizes = compute.classifier.forward, []
+MEMORY = """
+import re, sys
+import workflow.lib.compat
+import numpy as np
+import torch
+from workflow.lib import networks
+from workflow.lib.datasets import Split
+from workflow.lib.images import Images
+from workflow.lib.inference import Inference
+from workflow.lib.outputs import write
 
-    def small(images):
-        sizes.append(len(images))
-        if len(images) > 10:
-            raise torch.OutOfMemoryError
-        return real(images)
+torch.set_num_threads(1)
+recipe = {"architecture": "test_vit", "options": {"img_size": 128, "patch_size": 32},
+          "input": {"size": 128, "mean": [0.5] * 3, "std": [0.5] * 3}}
+classifier = networks.Classifier(networks.create(recipe, 4000)).eval()
+for path, count in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
+    images = Images([path], [0.5] * 3, [0.5] * 3, torch.device("cpu"))
+    ids = np.array([f"{i:06d}" for i in range(count)])
+    write(path + ".h5", Split(ids, np.zeros(count, np.int64)),
+          Inference(classifier, images, model="mine", batch_size=64), {})
+    print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
 
-    monkeypatch.setattr(compute.classifier, "forward", small)
-    logits, features = compute(np.arange(40))
-    assert sizes[-1] <= 10 < sizes[0]
-    np.testing.assert_allclose(logits, expected[0], atol=1e-5)
-    np.testing.assert_allclose(features, expected[1], atol=1e-5)
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    counts = [2 * BLOCK, 16 * BLOCK]
+    arguments = []
+    for count in counts:
+        path = tmp_path / f"{count}.npy"
+        np.lib.format.open_memmap(path, "w+", np.uint8, (count, 3, 128, 128)).flush()
+        arguments += [str(path), str(count)]
+    command = [sys.executable, "-c", MEMORY, *arguments]
+    root = Path(__file__).resolve().parents[2]
+    # Else glibc keeps large blocks that were freed, the more the longer it runs, up to some 50 MB.
+    exact = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+    run = subprocess.run(command, cwd=root, env=exact, check=True, capture_output=True, text=True)
+    few, many = (1024 * int(line) for line in run.stdout.split())
+    # Pixels of 352 MB more, or logits of 115 MB, would show.
+    assert many - few < 30e6, (few, many)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from workflow.lib import probes
 from workflow.lib.datasets import Manifest, Split
 from workflow.lib.jobs import InputError
 from workflow.lib.outputs import write
@@ -89,6 +90,17 @@ def test_both_models_together_know_more(study):
     everything = table.loc[table["dimensions"] == 12, "accuracy"]
     assert alone[100] < 0.75  # it can't tell two classes apart
     assert (everything > 0.9).all()
+
+
+def test_features_too_large_for_the_memory_give_the_same_table(study, monkeypatch):
+    expected = run(study)
+    monkeypatch.setattr(probes, "MEMORY", 0)
+    monkeypatch.setattr(probes, "BLOCK", 100 * 12)
+    streamed = run(study)
+    exact = [c for c in expected.columns if not c.startswith(("loss", "accuracy"))]
+    pd.testing.assert_frame_equal(streamed[exact], expected[exact])
+    np.testing.assert_allclose(streamed["loss"], expected["loss"], rtol=1e-5)
+    np.testing.assert_allclose(streamed["accuracy"], expected["accuracy"], atol=1 / 240)
 
 
 def test_files_without_features_are_refused(study):

@@ -204,12 +204,29 @@ def test_a_class_without_examples_is_named(study, caplog, tmp_path):
     by_class(study)
     named = [message for message in caplog.messages if "'absent'" in message]
     assert len(named) == len(PAIRS)
-    assert "clip + base: no test image of the class 'absent'" in named
+    assert "clip + base: no test image of the class 'absent', the group 'gone'" in named
 
 
 def test_a_group_with_an_unknown_class_is_an_error_that_names_both(study):
     with pytest.raises(InputError, match=r"groups\.feet: .* no class 'shoes'; do you mean 'shoe'"):
         by_class(study, {"feet": ["shoes"]})
+
+
+def test_a_group_can_be_a_range_of_classes_both_ends_included(study):
+    named = read_table(by_class(study, {"some": list(CLASSES[1:3])}))
+    ranged = read_table(by_class(study, {"some": [1, 2]}))
+    pd.testing.assert_frame_equal(named, ranged)
+    assert (ranged.query("what == 'group'")["examples"] > 0).all()
+    single = read_table(by_class(study, {"one": [2, 2]})).query("pair == 'clip + base'")
+    ours, theirs = single[single["class"] == "one"], single[single["label"] == 2]
+    assert ours["examples"].item() == theirs["examples"].item() > 0
+    assert ours["theta"].item() == theirs["theta"].item()
+
+
+def test_a_range_beyond_the_last_class_is_an_error_that_names_it(study):
+    last = len(CLASSES) - 1
+    with pytest.raises(InputError, match=rf"groups\.all: there is no class {last + 1}; .* {last}$"):
+        by_class(study, {"all": [0, last + 1]})
 
 
 def test_figure3_draws_what_its_table_counts(study, tmp_path):

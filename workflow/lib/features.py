@@ -38,7 +38,7 @@ def combine(first: int, second: int, share: float, rng: np.random.Generator) -> 
     return np.sort(np.concatenate(columns))
 
 
-def rank_dimensions(features: np.ndarray, statistic: str, direction: str) -> np.ndarray:
+def rank_dimensions(covariances: np.ndarray, statistic: str, direction: str) -> np.ndarray:
     """Order dimensions by how little, or how much, they vary along with the others.
 
     The heuristic of Gontijo-Lopes et al. (2022, section 5) keeps diverse dimensions by their
@@ -47,7 +47,7 @@ def rank_dimensions(features: np.ndarray, statistic: str, direction: str) -> np.
 
     Parameters
     ----------
-    features : ndarray of float, shape (examples, dimensions)
+    covariances : ndarray of float64, shape (dimensions, dimensions)
     statistic : {'covariance', 'correlation'}
         The first depends on each dimension's scale. A constant dimension has a correlation of 0.
     direction : {'lowest', 'highest'}
@@ -59,9 +59,7 @@ def rank_dimensions(features: np.ndarray, statistic: str, direction: str) -> np.
     """
     if statistic not in STATISTICS or direction not in DIRECTIONS:
         raise ValueError(f"unknown statistic '{statistic}' or direction '{direction}'")
-    centred = features.astype(np.float64)
-    centred -= centred.mean(axis=0)
-    products = centred.T @ centred / len(centred)
+    products = covariances.copy()
     if statistic == "correlation":
         scale = np.sqrt(products.diagonal())
         scale = np.where(scale > 0, scale, np.inf)

@@ -1,9 +1,17 @@
 """Images decoded once: one array a geometry and split, which every model of that geometry reads."""
 
+import fcntl
+import glob
+import hashlib
+import io
+import json
 import logging
+import math
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
 
 import workflow.lib.compat  # noqa: F401  (before timm)
 
@@ -13,7 +21,7 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
-from workflow.lib.jobs import Progress, replacing
+from workflow.lib.jobs import InputError, Progress, ahead
 
 log = logging.getLogger("uncorrelated")
 
@@ -24,43 +32,111 @@ def prepare(
     geometry: dict,
     path: str | os.PathLike,
     threads: int = 1,
+    identity: str = "",
 ) -> None:
     """Resize and crop images by timm's evaluation transform into one array on disk.
+
+    open_clip's transforms are among them: `shortest` is the crop mode `center`, and `longest` is
+    `border`, both with a crop of 1. Memory does not grow with the number of images.
 
     Parameters
     ----------
     decode : callable
-        Gives the image of an id.
+        Gives the image of an id; called from several threads.
     ids : sequence of str
     geometry : dict
-        `size` in pixels, `crop` as a share, `interpolation`, and `channels`.
+        `size` in pixels, or height and width; `crop` as a share; `interpolation`; `channels`.
+        `crop_mode`, if there: `center`, `squash` or `border`; and of the latter `fill`, the
+        value of each channel outside the image, 0 to 255.
     path
-        The .npy file to write: uint8, shape (examples, channels, size, size), values exactly those
-        that timm's transform has before it normalises them.
+        The .npy file to write: uint8, shape (examples, channels, height, width), values exactly
+        those that timm's transform has before it normalises them.
     threads : int
         Images decoded at the same time.
+    identity : str
+        What else the array depends on. A run that was killed is gone on from its last image, unless
+        its identity, ids or geometry were others.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, the disk is too small, or another job writes the same array.
     """
-    transform = transforms_imagenet_eval(
-        img_size=geometry["size"],
+    path = Path(path)
+    transform = _transform(geometry)
+    size = geometry["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (len(ids), geometry["channels"], height, width)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    start, stride = head.tell(), math.prod(shape[1:])
+    everything = json.dumps([identity, geometry, list(map(str, ids))])
+    digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
+    part = path.with_name(f"{path.name}.{digest}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for other in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        if other != part:
+            log.info("starting over, since %s was made of other images or by other code", other)
+            other.unlink()
+    done = max(part.stat().st_size - start, 0) // stride if part.exists() else 0
+    needed, free = (len(ids) - done) * stride, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise InputError(
+            f"{path} takes {needed / 1e9:.1f} GB more, but its disk has {free / 1e9:.1f} GB left; "
+            f"free some space and run again"
+        )
+    with open(part, "ab") as file:
+        _lock(file, part)
+        if done:
+            log.info("going on at image %d, from %s", done, part)
+        file.truncate(start + done * stride if done else 0)
+        if not done:
+            file.write(head.getvalue())
+        progress = Progress(len(ids), "images", done=done)
+
+        def load(example: str) -> bytes:
+            pixels = transform(decode(example)).numpy()
+            if pixels.shape != shape[1:]:
+                raise InputError(f"the image {example} became {pixels.shape}, not {shape[1:]}")
+            return pixels.tobytes()
+
+        try:
+            for pixels in ahead(load, ids[done:], threads, each=4):
+                file.write(pixels)
+                progress.advance(1)
+            file.flush()
+            os.replace(part, path)
+        except InputError:
+            part.unlink()
+            raise
+
+
+def _transform(geometry: dict) -> Callable[[Image.Image], torch.Tensor]:
+    """Make timm's evaluation transform up to the uint8 tensor."""
+    size = geometry["size"]
+    return transforms_imagenet_eval(
+        img_size=size if isinstance(size, int) else tuple(size),
         crop_pct=geometry["crop"],
+        crop_mode=geometry.get("crop_mode"),
         interpolation=geometry["interpolation"],
+        # Of the mean, only the border's colour is made here, by round(255 * mean).
+        mean=tuple(value / 255 for value in geometry.get("fill") or (0, 0, 0)),
         use_prefetcher=True,
     )
-    shape = (len(ids), geometry["channels"], geometry["size"], geometry["size"])
-    progress = Progress(len(ids), "images")
-    with (
-        replacing(path) as temporary,
-        open(temporary, "wb") as file,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
-        for start in range(0, len(ids), 256):
-            block = ids[start : start + 256]
-            for image in pool.map(lambda i: transform(decode(i)), block):
-                file.write(np.asarray(image, dtype=np.uint8).tobytes())
-            progress.advance(len(block))
+
+
+def _lock(file: IO[bytes], part: Path) -> None:
+    """Keep other jobs from writing a part file until it is closed, or this job dies."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another job is writing {part}; wait for it, or stop it, and run again"
+        ) from None
+    except OSError as error:
+        log.info("%s: this file system has no locks (%s)", part, error.strerror)
 
 
 class Images:
@@ -81,8 +157,11 @@ class Images:
         self.starts = np.cumsum([0, *(len(array) for array in self.arrays)])
         self.device = device
         shape = (1, -1, 1, 1)
-        self.mean = 255 * torch.tensor(mean, dtype=torch.float32, device=device).view(shape)
-        self.std = 255 * torch.tensor(std, dtype=torch.float32, device=device).view(shape)
+        # As timm's loader has them, to the last bit.
+        options = {"dtype": torch.float32, "device": device}
+        self.mean = torch.tensor([255 * value for value in mean], **options).view(shape)
+        self.std = torch.tensor([255 * value for value in std], **options).view(shape)
+        self.copies = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -96,9 +175,55 @@ class Images:
             pixels[here] = array[rows[here] - start]
         return torch.from_numpy(pixels).to(self.device, non_blocking=True)
 
-    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Bring pixels in [0, 255] to what a network takes: float32."""
-        return (pixels.float() - self.mean) / self.std
+    def stream(self, start: int, size: int) -> Iterator[torch.Tensor]:
+        """Read images from row `start` on in order, the next ones while the caller works.
+
+        On a GPU they are copied from page-locked memory, beside what it computes.
+
+        Yields
+        ------
+        Tensor of uint8, shape (size or what is left, channels, height, width)
+        """
+        firsts = range(start, len(self), size)
+        for pixels, copied in ahead(lambda row: self._load(row, size), firsts):
+            if copied is not None:
+                now = torch.cuda.current_stream(self.device)
+                now.wait_event(copied)
+                pixels.record_stream(now)
+            yield pixels
+
+    def _load(self, first: int, size: int) -> tuple[torch.Tensor, torch.cuda.Event | None]:
+        """Rows on the device, and on a GPU when they are there."""
+        shape = (min(size, len(self) - first), *self.arrays[0].shape[1:])
+        pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=self.copies is not None)
+        self._read(first, pixels.numpy())
+        if self.copies is None:
+            return pixels, None
+        with torch.cuda.stream(self.copies):
+            return pixels.to(self.device, non_blocking=True), self.copies.record_event()
+
+    def _read(self, first: int, pixels: np.ndarray) -> None:
+        """Fill `pixels` with rows from `first` on.
+
+        Through a file and not the map, whose pages would count as memory of this process: the more,
+        the more images there are.
+        """
+        for array, start, stop in zip(self.arrays, self.starts, self.starts[1:], strict=False):
+            low, high = max(first, start), min(first + len(pixels), stop)
+            if low >= high:
+                continue
+            part = pixels[low - first : high - first]
+            with open(array.filename, "rb") as file:
+                file.seek(array.offset + (low - start) * part[0].nbytes)
+                if file.readinto(part) != part.nbytes:
+                    raise InputError(f"{array.filename} ends too early; delete it and run again")
+
+    def normalise(
+        self, pixels: torch.Tensor, layout: torch.memory_format = torch.preserve_format
+    ) -> torch.Tensor:
+        """Bring pixels in [0, 255] to what a network takes: float32, in the layout asked for."""
+        values = pixels.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        return values.to(memory_format=layout)  # last: arithmetic is slow across that layout
 
     def __getitem__(self, rows: np.ndarray) -> torch.Tensor:
         return self.normalise(self.raw(rows))

@@ -1,5 +1,6 @@
 """What every script shares: its log, its progress lines, its errors, its way of writing files."""
 
+import collections
 import contextlib
 import errno
 import fcntl
@@ -9,7 +10,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -149,3 +151,36 @@ class Progress:
                 self.rate,
                 *divmod(round(left), 60),
             )
+
+
+def ahead(
+    function: Callable[[Any], Any], items: Iterable[Any], threads: int = 2, each: int = 1
+) -> Iterator[Any]:
+    """Give `function` of each item in order, threads computing the next ones meanwhile.
+
+    Parameters
+    ----------
+    function
+        Best one that waits for a disk or a GPU.
+    items : iterable
+    threads : int
+    each : int
+        How many results are at most computed ahead for each thread: more than one keep all threads
+        busy where some items take longer than others.
+
+    Yields
+    ------
+    object
+        What it returned; what it raised is raised here.
+    """
+    pool = ThreadPoolExecutor(threads)
+    waiting = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads * each:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Networks: built by timm, stored as safetensors with their recipe, used as classifiers.
+"""Networks: built by timm or open_clip, stored with their recipe, used as classifiers.
 
-A checkpoint's tensors carry timm's own names, so that timm loads them too; what else belongs to a
-network (a projector, a text tower, a head on embeddings) is stored under names that begin with
-`extra.`.
+A checkpoint is a file of safetensors. They carry the library's own names, so that it loads them
+too; what else belongs to a network (a projector, a text tower, a head on embeddings) is stored
+under names that begin with `extra.`.
 """
 
 import workflow.lib.compat  # noqa: F401  (before timm)
@@ -17,9 +17,11 @@ import safetensors
 import safetensors.torch
 import timm
 import torch
+from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow.lib.clip import image_tower
 from workflow.lib.jobs import InputError, replacing
 
 EXTRA = "extra."
@@ -31,20 +33,23 @@ def device() -> torch.device:
 
 
 def create(recipe: Mapping, classes: int) -> nn.Module:
-    """Build a timm network with fresh weights.
+    """Build a network with fresh weights.
 
     Parameters
     ----------
     recipe : mapping
-        `architecture`, `options` and `input` as in the configuration.
+        `architecture`, `options` and `input` as in the configuration; of open_clip's networks,
+        `clip` instead, what it builds them from.
     classes : int
-        Outputs of the last layer; 0 for none.
+        Outputs of the last layer; 0 for none. An image tower of open_clip has no last layer.
 
     Raises
     ------
     InputError
         If timm knows no such architecture or option.
     """
+    if "clip" in recipe:
+        return image_tower(recipe["clip"])
     try:
         return timm.create_model(
             recipe["architecture"],
@@ -147,17 +152,109 @@ def pretrained(path: str | os.PathLike, classes: int, recipe: Mapping | None = N
         Outputs of the fresh last layer.
     recipe : mapping, optional
         `architecture`, `options` and `input` to build; the checkpoint's own if not given.
+
+    Raises
+    ------
+    InputError
+        If the trunk does not fit, or the checkpoint is of an image tower of open_clip, which has no
+        last layer to replace.
     """
     own, tensors = load_tensors(path)
     recipe = recipe or own
+    if "clip" in recipe or "clip" in own:
+        raise InputError(f"{path} is an image tower of open_clip, which takes no last layer")
     tensors = part(tensors)
     network = create(recipe, classes)
+    layers = last_layers(network)
     last = tuple(f"{name}." for name, module in network.named_modules()
-                 if name and module is network.get_classifier())  # fmt: skip
+                 if name and any(module is layer for layer in layers))  # fmt: skip
     fresh = {key: value for key, value in network.state_dict().items() if key.startswith(last)}
     trunk = {key: value for key, value in tensors.items() if not key.startswith(last)}
     load_into(network, trunk | fresh, path)
     return network
+
+
+def last_layers(network: nn.Module) -> tuple[nn.Module, ...]:
+    """Last layer of a timm network; of a distilled one both heads, whose mean is its output."""
+    last = network.get_classifier()
+    return last if isinstance(last, tuple) else (last,)
+
+
+def linear_head(network: nn.Module) -> nn.Module:
+    """Last layer of a timm network as one, which takes what `features_of` gives.
+
+    The two linear heads of a distilled network become one. Any other is given as it is, linear or
+    not.
+    """
+    layers = last_layers(network)
+    if len(layers) == 1:
+        return layers[0]
+    if not all(isinstance(layer, nn.Linear) for layer in layers):
+        return nn.ModuleList(layers)
+    if isinstance(network, VisionTransformerDistilled):
+        weight = torch.cat([layer.weight for layer in layers], dim=1) / len(layers)
+    else:
+        weight = torch.stack([layer.weight for layer in layers]).mean(0)
+    joined = nn.Linear(*reversed(weight.shape), device="meta")
+    joined.weight = nn.Parameter(weight, requires_grad=False)
+    bias = torch.stack([layer.bias for layer in layers]).mean(0)
+    joined.bias = nn.Parameter(bias, requires_grad=False)
+    return joined
+
+
+def set_linear_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Put a linear head into a timm network's last place.
+
+    Parameters
+    ----------
+    network : nn.Module
+    weight : Tensor, shape (classes, dimensions)
+        For what `features_of` gives.
+    bias : Tensor, shape (classes,)
+
+    Raises
+    ------
+    InputError
+        If the network's last layer is not linear.
+    """
+    layers = last_layers(network)
+    weights = [weight] * len(layers)
+    if isinstance(network, VisionTransformerDistilled):
+        weights = (weight * len(layers)).chunk(len(layers), dim=1)
+    with torch.no_grad():
+        for layer, own in zip(layers, weights, strict=True):
+            if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None:
+                raise InputError(
+                    f"a {type(network).__name__} has no linear last layer with a bias, so it "
+                    f"cannot be given another head; take another architecture"
+                )
+            layer.weight.copy_(own.reshape(layer.weight.shape))
+            layer.bias.copy_(bias)
+
+
+def features_of(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a timm network.
+
+    Returns
+    -------
+    features : Tensor, shape (images, dimensions)
+        What its last layer takes; of a distilled transformer, whose two heads take two tokens, both
+        tokens side by side.
+    outputs : Tensor, shape (images, outputs)
+    """
+    maps = network.forward_features(images)
+    if isinstance(network, VisionTransformerDistilled):
+        features = maps[:, :2].flatten(1)
+    else:
+        features = network.forward_head(maps, pre_logits=True)
+    return features, network.forward_head(maps)
+
+
+def embeddings_of(network: nn.Module, images: Tensor) -> Tensor:
+    """Normalised outputs of an image tower: shape (images, dimensions)."""
+    outputs = network(images)
+    # Some of open_clip's give the tokens too.
+    return F.normalize(outputs[0] if isinstance(outputs, tuple) else outputs, dim=-1)
 
 
 def class_of_label(labels: str, classes: int) -> Tensor:
@@ -171,10 +268,10 @@ class Classifier(nn.Module):
     Parameters
     ----------
     network : nn.Module
-        timm network.
+        timm network, or image tower of open_clip.
     embedding_head : nn.Linear, optional
-        Head on the network's normalised outputs (zero-shot); the network's own last layer is the
-        head if not given.
+        Head on the network's normalised outputs (zero-shot, or of an image tower of open_clip any);
+        the network's own last layer is the head if not given.
     groups : Tensor of int64, shape (outputs,), optional
         For a head over other labels, the class that each belongs to. A class's probability is the
         sum of its labels', so its logit is the log of the sum of their exponentials.
@@ -187,7 +284,7 @@ class Classifier(nn.Module):
     @property
     def head(self) -> nn.Module:
         """The last layer, before any class mapping."""
-        return self.embedding_head or self.network.get_classifier()
+        return self.embedding_head or linear_head(self.network)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute what the outputs file stores, and what checks it.
@@ -201,12 +298,10 @@ class Classifier(nn.Module):
         logits : Tensor, shape (images, classes)
         """
         if self.embedding_head is not None:
-            features = F.normalize(self.network(images), dim=-1)
+            features = embeddings_of(self.network, images)
             outputs = self.embedding_head(features)
         else:
-            maps = self.network.forward_features(images)
-            features = self.network.forward_head(maps, pre_logits=True)
-            outputs = self.network.forward_head(maps)
+            features, outputs = features_of(self.network, images)
         return features, outputs, self.map_classes(outputs)
 
     def map_classes(self, outputs: Tensor) -> Tensor:
@@ -239,10 +334,10 @@ def load_classifier(path: str | os.PathLike, recipe: Mapping, classes: int) -> C
     head = part(tensors, "head")
     if head:
         outputs, dimensions = head["weight"].shape
-        network, embedding_head = create(recipe, dimensions), nn.Linear(dimensions, outputs, False)
+        embedding_head = nn.Linear(dimensions, outputs, bias="bias" in head)
         load_into(embedding_head, head, path)
-        classifier = Classifier(network, embedding_head)
-    elif recipe.get("head") == "class-mapping":
+        classifier = Classifier(create(recipe, dimensions), embedding_head)
+    elif recipe.get("head") == "class-mapping" and "labels" in recipe:
         groups = class_of_label(recipe["labels"], classes)
         classifier = Classifier(create(recipe, len(groups)), groups=groups)
     else:

@@ -13,6 +13,7 @@ HDF5 locks nothing, which fails on some shared file systems: a published file ne
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -31,7 +32,7 @@ BLOCK = 512  # rows written, flushed and resumed at a time; also a chunk
 def write(
     path: str | os.PathLike,
     split: Split,
-    compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]],
     attributes: Mapping[str, str | int | float],
 ) -> int:
     """Compute a model's outputs on a split, going on from the part file of an interrupted run.
@@ -42,9 +43,11 @@ def write(
         The file to make.
     split : Split
     compute : callable
-        Gives logits (rows, classes) and features (rows, dimensions) for an array of row numbers.
+        Gives logits (rows, classes) and features (rows, dimensions) for an array of row numbers;
+        None for the features of a model without.
     attributes : mapping
-        What the outputs depend on; a part file with others is begun anew.
+        What the outputs depend on; a part file with others is begun anew. `images_per_second` among
+        them stands for the rate at which the rows are computed.
 
     Returns
     -------
@@ -63,30 +66,38 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     done = _rows_done(part, identity)
     progress = Progress(examples, "images", done=done)
+    began, before = time.monotonic(), done
     try:
         if done == 0:
-            _begin(part, split, identity, *compute(np.arange(min(examples, 1))))
+            first = compute(np.arange(min(examples, BLOCK)))
+            _begin(part, split, identity, *first)
         with h5py.File(part, "r+", locking=False) as file:
             if done:
                 log.info("resuming at image %d of %d, from %s", done, examples, part)
             for start in range(done, examples, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, examples))
-                logits, features = compute(rows)
-                for name, values in (("logits", logits), ("features", features)):
+                logits, features = compute(rows) if start else first
+                for name, values in _parts(logits, features):
                     if not np.isfinite(values).all():
                         bad = split.ids[rows[~np.isfinite(values).all(axis=1)][0]]
                         raise InputError(
                             f"{path}: the {name} of image {bad} are not finite; the weights of the "
-                            f"model may be damaged, or its training may have diverged"
+                            f"model may be damaged, its training may have diverged, or its values "
+                            f"be too large for extraction.precision: float16"
                         )
                     file[name][rows[0] : rows[-1] + 1] = values
                 file.flush()
+                moment, stop = time.monotonic(), int(rows[-1]) + 1
+                if "images_per_second" not in attributes:
+                    file.attrs["images_per_second"] = (stop - before) / (moment - began)
+                if start == done and examples - stop >= 2 * BLOCK:
+                    # The first block of a run pays for what starts once; the rate is without it,
+                    # if what is left is long enough to be measured.
+                    began, before = moment, stop
                 # Only now do these rows count, whenever the job may be killed.
-                file.attrs["rows"] = int(rows[-1]) + 1
+                file.attrs["rows"] = stop
                 file.flush()
                 progress.advance(len(rows))
-            if done < examples:
-                file.attrs["images_per_second"] = progress.rate
     except (OSError, RuntimeError) as error:
         # HDF5 tells of a full disk by either; other errors of the model's own are not of the disk.
         if isinstance(error, RuntimeError) and "file write failed" not in str(error):
@@ -135,7 +146,7 @@ def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> Non
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        for name, values in (("logits", logits), ("features", features)):
+        for name, values in _parts(logits, features):
             width = values.shape[1]
             file.create_dataset(
                 name,
@@ -146,10 +157,15 @@ def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> Non
             )
         file["labels"] = split.labels
         file.create_dataset("ids", data=split.ids.astype(object), dtype=h5py.string_dtype())
+        file.attrs["images_per_second"] = 0.0
         for key, value in identity.items():
             file.attrs[key] = value
         file.attrs["rows"] = 0
-        file.attrs["images_per_second"] = 0.0
+
+
+def _parts(logits, features) -> list[tuple[str, np.ndarray]]:
+    named = [("logits", logits), ("features", features)]
+    return [(name, values) for name, values in named if values is not None]
 
 
 class Outputs:

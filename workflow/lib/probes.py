@@ -4,15 +4,20 @@ Labels are classes (multinomial: one of several) or tasks (multi-label: each the
 be ignored). Features are standardised on the examples that are learnt from, and on these alone. The
 strength of the regularisation is chosen on held-out data along a path from the strongest to the
 weakest, each fit starting at the last one's solution (Kornblith, Shlens and Le 2019, appendix A.4).
+
+Features that fit the memory, of the GPU where there is one, are held there; others stay on disk and
+are read again for each look at the loss. The minimum is the same.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from workflow.lib.jobs import ahead
 
 log = logging.getLogger("uncorrelated")
 
@@ -20,6 +25,97 @@ IGNORED = 0  # of a task's labels: neither there (1) nor not there (-1)
 STEPS = 10  # iterations between two looks at the gradient
 HISTORY = 60  # of L-BFGS
 ROUGH = 10  # times the tolerance, the gradient down to which products are in float32
+MEMORY = 8 * 2**30  # bytes that a fit may take on a CPU; on a GPU it is most of what is free
+BLOCK = 2**24  # features read at a time
+LOGITS = 2**28  # held at a time
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Columns of matrices side by side that stay on disk, to be read in blocks of rows.
+
+    As of a tensor, `streamed[rows]` and `streamed[:, columns]` are a part of it.
+
+    Attributes
+    ----------
+    parts : sequence of array_like of float32, shape (all examples, dimensions)
+        Such as datasets of HDF5 or memory maps.
+    device : torch.device
+        Where blocks go.
+    rows, columns : ndarray of int64, optional
+        Which are taken, rows in ascending order; by default all.
+    """
+
+    parts: Sequence
+    device: torch.device
+    rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Examples and dimensions."""
+        examples = len(self.parts[0]) if self.rows is None else len(self.rows)
+        width = sum(part.shape[1] for part in self.parts)
+        return examples, width if self.columns is None else len(self.columns)
+
+    def __getitem__(self, key: Tensor | tuple[slice, np.ndarray]) -> "Streamed":
+        if isinstance(key, tuple):
+            columns = np.asarray(key[1])
+            return replace(self, columns=columns if self.columns is None else self.columns[columns])
+        rows = np.sort(key.cpu().numpy())
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Read all of it in order, the next block while the caller works on one.
+
+        Yields
+        ------
+        rows : slice
+        values : Tensor of float32, shape (rows, dimensions)
+        """
+        step = max(1, BLOCK // sum(part.shape[1] for part in self.parts))
+        spans = [(row, row + step) for row in range(0, len(self.parts[0]), step)]
+        done = 0
+        for values in ahead(lambda span: self._read(*span), spans):
+            yield slice(done, done + len(values)), values.to(self.device, non_blocking=True)
+            done += len(values)
+
+    def _read(self, start: int, stop: int) -> Tensor:
+        values = np.concatenate([part[start:stop] for part in self.parts], axis=1)
+        if self.rows is not None:
+            first, last = np.searchsorted(self.rows, (start, stop))
+            values = values[self.rows[first:last] - start]
+        if self.columns is not None:
+            values = values[:, self.columns]
+        tensor = torch.from_numpy(values)
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+    def held(self, classes: int = 0, share: float = 1.0) -> "Tensor | Streamed":
+        """Give all of it as one tensor of float32 if a fit of it fits the memory, else itself.
+
+        Parameters
+        ----------
+        classes : int
+            What is to be fitted; 0 for the features alone.
+        share : float
+            Of the memory that they may take.
+        """
+        examples, dimensions = self.shape
+        # The features themselves and, for a fit, without those held out, and standardised in
+        # float64 and float32; logits and residuals.
+        needed = (20 if classes else 4) * examples * dimensions
+        needed += 3 * 8 * min(examples * classes, LOGITS)
+        free = MEMORY
+        if self.device.type == "cuda":
+            unused = torch.cuda.memory_reserved(self.device)  # kept by torch of what was freed
+            unused -= torch.cuda.memory_allocated(self.device)
+            free = 0.9 * (torch.cuda.mem_get_info(self.device)[0] + unused)
+        if needed > share * free:
+            return self
+        values = torch.empty(self.shape, dtype=torch.float32, device=self.device)
+        for rows, block in self.blocks():
+            values[rows] = block
+        return values
 
 
 @dataclass(frozen=True)
@@ -51,9 +147,31 @@ class Probe:
         """Logits: float64, shape (examples, outputs)."""
         return features.double() @ self.weight.T + self.bias
 
+    def predict(self, features: Tensor | Streamed) -> Tensor:
+        """Class of the largest logit: int64, shape (examples,)."""
+        return torch.cat([self(values).argmax(1) for _, values in _blocks(features)])
+
+
+def covariances(features: Tensor | Streamed) -> np.ndarray:
+    """Covariances of dimensions, divided by the examples: float64, (dimensions, dimensions)."""
+    examples = features.shape[0]
+    mean = sum(values.double().sum(0) for _, values in _blocks(features)) / examples
+    products = 0
+    for _, values in _blocks(features):
+        centred = values.double() - mean
+        products = products + centred.T @ centred
+    return (products / examples).cpu().numpy()
+
+
+def _blocks(features: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
+    if isinstance(features, Streamed):
+        yield from features.blocks()
+    else:
+        yield slice(0, len(features)), features
+
 
 def fit_path(
-    features: Tensor,
+    features: Tensor | Streamed,
     labels: Tensor,
     classes: int,
     strengths: Sequence[float],
@@ -77,9 +195,10 @@ def fit_path(
 
     Parameters
     ----------
-    features : Tensor, shape (examples, dimensions)
+    features : Tensor or Streamed, shape (examples, dimensions)
     labels : Tensor of int, shape (examples,) or (examples, tasks)
-        Classes, or for each task 1 (there), -1 (not there) or 0 (ignored).
+        On the device of the features. Classes, or for each task 1 (there), -1 (not there) or 0
+        (ignored).
     classes : int
         Number of classes, or of tasks.
     strengths : sequence of float
@@ -98,13 +217,11 @@ def fit_path(
     list of Probe
         In the order of `strengths`. A probe that did not converge says so, in the log too.
     """
-    features = features.double()
-    mean = features.mean(0)
-    scale = features.std(0, correction=0)
-    # A dimension that is constant but for rounding has nothing to tell.
-    scale = torch.where(scale > 1e-9 * (1 + mean.abs()), scale, torch.inf)
+    if isinstance(features, Streamed):
+        features = features.held(classes)
     kind = _Multinomial if labels.ndim == 1 else _Logistic
-    problem = kind((features - mean) / scale, labels)
+    problem = kind(features, labels, classes)
+    mean, scale = problem.mean, problem.scale
     options = {"dtype": torch.float64, "device": features.device}
     weight = torch.zeros(classes, features.shape[1], **options)
     bias = torch.zeros(classes, **options)
@@ -128,65 +245,94 @@ class _Linear:
     float64.
     """
 
-    def __init__(self, features: Tensor):
-        self.features, self.rough, self.exact = features, features.float(), False
+    def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
+        self.labels, self.outputs, self.exact, self.source = labels, outputs, False, features
+        if isinstance(features, Streamed):
+            examples = features.shape[0]
+            self.mean = sum(x.double().sum(0) for _, x in features.blocks()) / examples
+            squares = sum((x.double() - self.mean).square().sum(0) for _, x in features.blocks())
+            self.scale = self._useful((squares / examples).sqrt())
+        else:
+            standard = features.to(torch.float64, copy=True)
+            self.mean = standard.mean(0)
+            self.scale = self._useful(standard.std(0, correction=0))
+            standard -= self.mean
+            standard /= self.scale
+            self.source, self.rough = standard, standard.float()
 
-    def logits(self, weight: Tensor, bias: Tensor) -> Tensor:
-        """Float64, shape (examples, outputs)."""
-        if self.exact:
-            return torch.addmm(bias, self.features, weight.T)
-        return (self.rough @ weight.T.float()).double() + bias
+    def _useful(self, scale: Tensor) -> Tensor:
+        # A dimension that is constant but for rounding has nothing to tell.
+        return torch.where(scale > 1e-9 * (1 + self.mean.abs()), scale, torch.inf)
 
-    def slope(self, residuals: Tensor) -> Tensor:
-        """Gradient with respect to the weight, of that with respect to logits: float64."""
-        if self.exact:
-            return residuals.T @ self.features
-        return (residuals.T.float() @ self.rough).double()
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Standardised features, float64 if exact and else float32: (rows, dimensions) each."""
+        if isinstance(self.source, Streamed):
+            for rows, values in self.source.blocks():
+                standard = (values.double() - self.mean) / self.scale
+                yield rows, standard if self.exact else standard.float()
+            return
+        values = self.source if self.exact else self.rough
+        step = max(1, LOGITS // self.outputs)
+        for start in range(0, len(values), step):
+            rows = slice(start, min(start + step, len(values)))
+            yield rows, values[rows]
+
+    def logits(self, values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Of a block: float64, shape (rows, outputs)."""
+        if values.dtype == torch.float64:
+            return torch.addmm(bias, values, weight.T)
+        return (values @ weight.T.float()).double() + bias
+
+    def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, and its gradients with respect to weight and bias."""
+        loss, slope, bias_slope = 0.0, torch.zeros_like(weight), torch.zeros_like(bias)
+        for rows, values in self.blocks():
+            part, residuals = self.residuals(rows, self.logits(values, weight, bias))
+            loss = loss + part
+            slope += (residuals.T.to(values.dtype) @ values).double()
+            bias_slope += residuals.sum(0)
+        return loss, slope, bias_slope
 
 
 class _Multinomial(_Linear):
     """Mean cross-entropy of classes, as a function of standardised weights and bias."""
 
-    def __init__(self, features: Tensor, labels: Tensor):
-        super().__init__(features)
-        self.labels = labels
-        self.rows = torch.arange(len(labels), device=labels.device)
-
-    def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, and its gradients with respect to weight and bias."""
-        logs = self.logits(weight, bias)  # (examples, classes)
+    def residuals(self, rows: slice, logs: Tensor) -> tuple[Tensor, Tensor]:
+        """A block's part of the loss, and its gradient by the block's logits, written over them."""
+        labels = self.labels[rows]
+        index = torch.arange(len(labels), device=labels.device)
         logs -= logs.logsumexp(1, keepdim=True)
-        loss = -logs[self.rows, self.labels].mean()
+        loss = -logs[index, labels].sum() / len(self.labels)
         residuals = logs.exp_()
-        residuals[self.rows, self.labels] -= 1
-        residuals /= len(residuals)
-        return loss, self.slope(residuals), residuals.sum(0)
+        residuals[index, labels] -= 1
+        residuals /= len(self.labels)
+        return loss, residuals
 
-    def curvature(self, weight: Tensor, bias: Tensor) -> Tensor:
-        """Mean over outputs of the second derivative by each example's logits: (examples,)."""
-        shares = self.logits(weight, bias).softmax(1)
+    def curvature(self, rows: slice, logits: Tensor) -> Tensor:
+        """Mean over outputs of the second derivative by each example's logits: (rows,)."""
+        shares = logits.softmax(1)
         return (shares * (1 - shares)).mean(1)
 
 
 class _Logistic(_Linear):
     """Sum over tasks of the mean cross-entropy over examples that are not ignored there."""
 
-    def __init__(self, features: Tensor, labels: Tensor):
-        super().__init__(features)
+    def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
+        super().__init__(features, labels, outputs)
         known = (labels != IGNORED).double()
         self.signs, self.share = labels.double(), known / known.sum(0)
 
-    def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, and its gradients with respect to weight and bias."""
-        margins = self.signs * self.logits(weight, bias)  # (examples, tasks)
-        loss = (torch.nn.functional.softplus(-margins) * self.share).sum()
-        residuals = -self.signs * torch.sigmoid(-margins) * self.share
-        return loss, self.slope(residuals), residuals.sum(0)
+    def residuals(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """A block's part of the loss, and its gradient by the block's logits."""
+        signs, share = self.signs[rows], self.share[rows]
+        margins = signs * logits  # (rows, tasks)
+        loss = (torch.nn.functional.softplus(-margins) * share).sum()
+        return loss, -signs * torch.sigmoid(-margins) * share
 
-    def curvature(self, weight: Tensor, bias: Tensor) -> Tensor:
-        """Mean over outputs of the second derivative by each example's logits: (examples,)."""
-        shares = self.logits(weight, bias).sigmoid()
-        return (shares * (1 - shares) * self.share).mean(1) * len(shares)
+    def curvature(self, rows: slice, logits: Tensor) -> Tensor:
+        """Mean over outputs of the second derivative by each example's logits: (rows,)."""
+        shares = logits.sigmoid()
+        return (shares * (1 - shares) * self.share[rows]).mean(1) * len(self.share)
 
 
 def _minimise(
@@ -200,8 +346,12 @@ def _minimise(
     """Minimise the loss plus penalty; gives weight, bias, loss and the largest gradient entry."""
     # weight = (inner * widths) @ directions.T, so that the curvature is about 1 along each entry.
     # A few examples for each dimension are enough, since this only shapes the way to the minimum.
-    step = max(1, len(problem.features) // (4 * weight.shape[1]))
-    sample, curvature = problem.features[::step], problem.curvature(weight, bias)
+    step = max(1, len(problem.labels) // (4 * weight.shape[1]))
+    problem.exact, sample, curvature = True, [], []
+    for rows, values in problem.blocks():
+        curvature.append(problem.curvature(rows, problem.logits(values, weight, bias)))
+        sample.append(values[-rows.start % step :: step])
+    sample, curvature = torch.cat(sample), torch.cat(curvature)
     weighted = sample * curvature[::step, None]
     curvatures, directions = torch.linalg.eigh(weighted.T @ sample / len(sample))
     widths = 1 / torch.sqrt(curvatures.clamp(min=0) + l2)
@@ -248,7 +398,7 @@ def _minimise(
 
 
 def fit(
-    features: Tensor,
+    features: Tensor | Streamed,
     labels: Tensor,
     classes: int,
     strengths: Sequence[float],
@@ -271,14 +421,18 @@ def fit(
     seed : int
         Of that draw.
     """
+    if isinstance(features, Streamed):
+        features = features.held(classes)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
     count = max(1, round(held_out * len(labels)))
     out, rest = order[:count].to(labels.device), order[count:].to(labels.device)
+    if isinstance(features, Streamed):
+        out, rest = out.sort().values, rest.sort().values
     descending = sorted(strengths, reverse=True)
     best, chosen, start = -1.0, descending[0], None
     if len(descending) > 1:
         for probe in fit_path(features[rest], labels[rest], classes, descending, name=name):
-            accuracy = float((probe(features[out]).argmax(1) == labels[out]).double().mean())
+            accuracy = float((probe.predict(features[out]) == labels[out]).double().mean())
             log.debug("%s, L2 %g: held-out accuracy %.4f", name, probe.l2, accuracy)
             if accuracy > best:
                 best, chosen, start = accuracy, probe.l2, probe

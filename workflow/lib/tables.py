@@ -1,15 +1,19 @@
 """The tables of models, and how they are written as Markdown and LaTeX."""
 
+import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from workflow.lib.categories import BASE, CATEGORIES
+from workflow.lib.jobs import InputError
 
 # The groups of models in each table.
 TABLES = {1: (BASE, "main"), 2: ("high",), 3: ("low",), 4: ("others",)}
 COMPARED = ("error_inconsistency", "ensemble_accuracy")
+PAPER = ("accuracy", *COMPARED)
+"""What stands beside a publication's number of the same row, in a column named paper_…"""
 NONE = "There are no such models."
 UNCONVERGED = "The fit of this temperature did not converge."
 
@@ -54,13 +58,69 @@ def select_models(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict[
     strange = set(models["group"]) - {group for groups in TABLES.values() for group in groups}
     if strange:
         raise ValueError(f"models of unknown group: {', '.join(sorted(map(str, strange)))}")
-    rows = pairs[pairs["with_base"] & (pairs["mean"] == mean)]
-    other = rows["model_1"].where(rows["category_2"] == BASE, rows["model_2"]).rename("model")
-    columns = [column + end for column in COMPARED for end in ("", "_low", "_high")]
-    table = models.merge(rows[columns].set_index(other), on="model", how="left", validate="1:1")
+    table = compare_with_base(models, pairs[pairs["mean"] == mean])
     order = table["category"].map([BASE, *CATEGORIES].index)
     table = table.loc[order.sort_values(kind="stable").index]
     return {number: table[table["group"].isin(groups)] for number, groups in TABLES.items()}
+
+
+def compare_with_base(models: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Set each model beside its comparison with the base.
+
+    Parameters
+    ----------
+    models : DataFrame
+        As in models.tsv.
+    pairs : DataFrame
+        As in pairs.tsv, of one mean.
+
+    Returns
+    -------
+    DataFrame
+        The models with `error_inconsistency`, `ensemble_accuracy` and their intervals.
+    """
+    rows = pairs[pairs["with_base"]]
+    other = rows["model_1"].where(rows["category_2"] == BASE, rows["model_2"]).rename("model")
+    columns = [column + end for column in COMPARED for end in ("", "_low", "_high")]
+    return models.merge(rows[columns].set_index(other), on="model", how="left", validate="1:1")
+
+
+def add_published(
+    table: pd.DataFrame, published: pd.DataFrame, rows: Mapping[str, str]
+) -> pd.DataFrame:
+    """Set a publication's numbers beside ours, row by row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Models compared with the base.
+    published : DataFrame
+        The publication's, likewise.
+    rows : mapping of str to str
+        For the keys of our models, the names of the publication's that they are to be compared
+        with. Other models have no published numbers.
+
+    Returns
+    -------
+    DataFrame
+        With the columns `paper_accuracy`, `paper_error_inconsistency` and
+        `paper_ensemble_accuracy` (fractions).
+
+    Raises
+    ------
+    InputError
+        If the publication has no such model, with the name that comes nearest.
+    """
+    known = published.set_index("name")[list(PAPER)]
+    for key, name in rows.items():
+        if name not in known.index:
+            nearest = difflib.get_close_matches(name, known.index, n=1, cutoff=0)[0]
+            raise InputError(
+                f"models.{key}.paper: the published tables have no model '{name}'; "
+                f"do you mean '{nearest}'?"
+            )
+    beside = known.reindex(table["model"].map(rows)).add_prefix("paper_")
+    return pd.concat([table, beside.set_index(table.index)], axis=1)
 
 
 def format_models(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -74,29 +134,32 @@ def format_models(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Returns
     -------
     cells : DataFrame of str
-        Per cent, with half of the 95 % interval. An empty cell is a dash, and a temperature whose
-        fit did not converge has a dagger.
+        Per cent, with half of the 95 % interval, and beside it what a publication printed where the
+        table has that. An empty cell is a dash, and a temperature whose fit did not converge has a
+        dagger.
     notes : list of str
         What to write beneath.
     """
     unconverged = table["temperature"].notna() & table["converged"].eq(False)
     daggers = unconverged.map({True: "†", False: ""})
-    cells = pd.DataFrame(
-        {
-            "Model": _words(table["name"]),
-            "Category": _words(table["category"]),
-            "Objective": _words(table["objective"]),
-            "Train data": _words(table["train_data"]),
-            "Head": _words(table["head"]),
-            "Temperature": _words(table["temperature"].map("{:.2f}".format, "ignore")) + daggers,
-            "Accuracy (%)": _percent(table, "accuracy"),
-            "Error inconsistency (%)": _percent(table, "error_inconsistency"),
-            "Ensemble accuracy (%)": _percent(table, "ensemble_accuracy"),
-        },
-        dtype=str,
-    )
+    cells = {
+        "Model": _words(table["name"]),
+        "Category": _words(table["category"]),
+        "Objective": _words(table["objective"]),
+        "Train data": _words(table["train_data"]),
+        "Head": _words(table["head"]),
+        "Temperature": _words(table["temperature"].map("{:.2f}".format, "ignore")) + daggers,
+    }
+    for column in PAPER:
+        label = f"{column.replace('_', ' ').capitalize()} (%)"
+        cells[label] = _percent(table, column)
+        if f"paper_{column}" in table:
+            paper = 100 * table[f"paper_{column}"]
+            cells[f"Paper: {label[0].lower()}{label[1:]}"] = _words(
+                paper.map("{:.2f}".format, "ignore")
+            )
     notes = [NONE] if table.empty else []
-    return cells, notes + [f"† {UNCONVERGED}"] * bool(unconverged.any())
+    return pd.DataFrame(cells, dtype=str), notes + [f"† {UNCONVERGED}"] * bool(unconverged.any())
 
 
 def to_markdown(cells: pd.DataFrame, notes: Sequence[str]) -> str:

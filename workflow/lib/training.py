@@ -6,24 +6,133 @@ import workflow.lib.compat  # noqa: F401  (before open_clip)
 import hashlib
 import json
 import logging
+import math
 import os
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from PIL import Image
+from timm.data.transforms_factory import transforms_imagenet_train
+from timm.models.resnet import Bottleneck
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from workflow.lib import networks
+from workflow.lib.clip import TextTower, text_image_model
 from workflow.lib.images import Images
 from workflow.lib.jobs import InputError, Progress, replacing
 
 log = logging.getLogger("uncorrelated")
+
+
+def from_files(recipe: Mapping) -> bool:
+    """Say whether a training sees random crops of the image files, and no decoded array."""
+    return recipe.get("augmentation") == "random-resized-crop"
+
+
+class Crops(Images):
+    """Random crops of image files, which worker processes decode while the network learns.
+
+    A crop has a random share of the image's area and a random aspect ratio, and is resized and
+    mirrored at random: timm's training transform (that of Szegedy et al. 2015). Of SimCLR, an
+    image gives two, with the distortions of colour and the blur of Chen et al. (2020, appendix A).
+
+    What is drawn depends on the recipe's seed, the epoch and the row alone: not on the number of
+    workers, on the order of the images, or on where an interrupted training went on.
+
+    Parameters
+    ----------
+    decode : callable
+        Gives the image of an id; it must go to other processes.
+    ids : sequence of str
+    recipe : mapping
+        `seed`, `input`, `flip`, `objective`, and if wanted `crop_scale` (least and greatest share
+        of the area, by default 0.08 and 1), `crop_ratio` (of width to height, by default 3/4 and
+        4/3), and for SimCLR `jitter`.
+    device : torch.device
+        Where images are normalised.
+    workers : int
+        Processes that decode.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[str], Image.Image],
+        ids: Sequence[str],
+        recipe: Mapping,
+        device: torch.device,
+        workers: int,
+    ):
+        image, simclr = recipe["input"], recipe["objective"] == "simclr"
+        super().__init__([], image["mean"], image["std"], device)
+        self.decode, self.ids, self.seed, self.workers = decode, ids, recipe["seed"], workers
+        self.views = 2 if simclr else 1
+        jitter = recipe["jitter"] if simclr else 0.0
+        self.transform = transforms_imagenet_train(
+            image["size"],
+            scale=recipe.get("crop_scale", (0.08, 1.0)),
+            ratio=recipe.get("crop_ratio", (3 / 4, 4 / 3)),
+            hflip=0.5 if recipe.get("flip", True) else 0.0,
+            color_jitter=(jitter, jitter, jitter, jitter / 4) if jitter else None,
+            color_jitter_prob=0.8,
+            grayscale_prob=0.2 if simclr else 0.0,
+            gaussian_blur_prob=0.5 if simclr else 0.0,
+            interpolation=image["interpolation"],
+            use_prefetcher=True,  # gives uint8; we normalise on the device
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def view(self, epoch: int, row: int) -> Tensor:
+        """Draw what an epoch shows of an image: uint8, shape (views, channels, size, size)."""
+        seed = int(np.random.SeedSequence([self.seed, epoch, row]).generate_state(1)[0])
+        random.seed(seed)
+        torch.default_generator.manual_seed(seed)  # a hundred times faster than torch.manual_seed
+        image = self.decode(self.ids[row])
+        return torch.stack([self.transform(image) for _ in range(self.views)])
+
+    def __getitem__(self, draw: tuple[int, np.ndarray]) -> Tensor | InputError:
+        """Draw a batch, (epoch, rows), as a worker does; a bad image's error is handed on."""
+        epoch, rows = draw
+        try:
+            return torch.stack([self.view(epoch, int(row)) for row in rows])
+        except InputError as error:
+            return error  # raised here, a worker's traceback would bury its message
+
+    def batches(self, epoch: int, batches: Iterable[np.ndarray]) -> Iterator[Tensor]:
+        """Yield what an epoch shows of the images of each batch of rows, on the device.
+
+        Yields
+        ------
+        Tensor of uint8, shape (views × images, channels, size, size)
+            First the first view of every image, then the second of every one.
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read.
+        """
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            sampler=[(epoch, rows) for rows in batches],
+            # In other processes always: drawing sets the seed of the process that draws.
+            num_workers=max(self.workers, 1),
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # not the one that seeds the network's own randomness
+        )
+        for drawn in loader:
+            if isinstance(drawn, InputError):
+                raise drawn
+            yield drawn.to(self.device, non_blocking=True).transpose(0, 1).flatten(0, 1)
 
 
 def shift_and_flip(pixels: Tensor, shift: int, flip: bool) -> Tensor:
@@ -86,16 +195,90 @@ def distort(pixels: Tensor, scale: Sequence[float], jitter: float) -> Tensor:
     return ((views - means) * contrast + means * brightness).clamp(0, 255)
 
 
+def drop_block(maps: Tensor, share: float, size: int = 7) -> Tensor:
+    """Set square blocks of feature maps to 0, and scale up the rest to make good for them.
+
+    Parameters
+    ----------
+    maps : Tensor, shape (images, channels, height, width)
+    share : float
+        Of the values to drop, from 0 to 1; a little less is dropped, since blocks overlap.
+    size : int
+        Height and width of a block, at most those of a map. Blocks lie inside the map.
+
+    Notes
+    -----
+    Ghiasi, Lin and Le (2018), algorithm 1, each channel on its own as in their published code
+    (`dropblock` in models/official/resnet/resnet_model.py of github.com/tensorflow/tpu).
+    """
+    images, channels, height, width = maps.shape
+    size = min(size, height, width)
+    rows, columns = height - size + 1, width - size + 1  # where the corner of a block can lie
+    rate = share * height * width / size**2 / (rows * columns)
+    corners = maps.new_empty(images, channels, rows, columns).bernoulli_(rate)
+    blocks = F.max_pool2d(F.pad(corners, [size - 1] * 4), size, stride=1)
+    kept = 1 - blocks
+    left = kept.mean(dtype=torch.float32).clamp(min=1 / kept.numel())
+    return maps * kept / left.to(maps.dtype)
+
+
+def add_drop_block(network: nn.Module, recipe: Mapping, progress: Callable[[], float]) -> None:
+    """Let a ResNet in training drop blocks where and as Ghiasi, Lin and Le (2018) did.
+
+    That is after each of the three normalisations of a block, and on its shortcut, with a share
+    that grows evenly from 0 to its final value, and is divided by 4 for each stage before the
+    last (github.com/tensorflow/tpu, models/official/resnet/resnet_main.py). timm's own
+    `drop_block_rate` differs: only after the second normalisation, in stages 3 and 4 alone, at a
+    constant share. No tensor is added, so the checkpoint is that of the plain network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A timm ResNet of bottleneck blocks.
+    recipe : mapping
+        `drop_block_stages`, among 1 to 4, and `drop_block_keep`, 1 less the final share.
+    progress : callable
+        Gives the share of the training that is done.
+
+    Raises
+    ------
+    InputError
+        If the network is another.
+    """
+    for stage in recipe["drop_block_stages"]:
+        blocks = getattr(network, f"layer{stage}", ())
+        if not blocks or not all(isinstance(block, Bottleneck) for block in blocks):
+            raise InputError(
+                f"drop_block_stages: stage {stage} of the architecture "
+                f"'{recipe['architecture']}' is not of a ResNet's bottleneck blocks; "
+                f"leave it out, or take a ResNet of 50 layers or more"
+            )
+        final = (1 - recipe["drop_block_keep"]) / 4 ** (4 - stage)
+
+        def hook(module, _, maps, final=final):
+            return drop_block(maps, final * progress()) if module.training else maps
+
+        for block in blocks:
+            block.downsample = block.downsample or nn.Identity()
+            for module in (block.bn1, block.bn2, block.bn3, block.downsample):
+                module.register_forward_hook(hook)
+
+
 class Objective(nn.Module):
-    """What is minimised: called with rows of the training images, gives loss and accuracy."""
+    """What is minimised: called with pixels of some training images and their rows.
+
+    It gives loss and accuracy. `progress` is the share of the training that is done.
+    """
 
     def __init__(self, recipe: Mapping, images: Images, labels: Tensor):
         super().__init__()
         self.recipe, self.images, self.labels = recipe, images, labels
+        self.progress = 0.0
 
-    def augmented(self, rows: np.ndarray) -> Tensor:
-        """Normalised images of some rows, shifted and flipped."""
-        pixels = shift_and_flip(self.images.raw(rows), self.recipe["shift"], self.recipe["flip"])
+    def augmented(self, pixels: Tensor) -> Tensor:
+        """Normalised images, shifted and flipped unless they are random crops already."""
+        if not from_files(self.recipe):
+            pixels = shift_and_flip(pixels, self.recipe["shift"], self.recipe["flip"])
         return self.images.normalise(pixels)
 
     def parts(self) -> dict[str, nn.Module]:
@@ -109,10 +292,12 @@ class Supervised(Objective):
     def __init__(self, recipe, images, labels, network):
         super().__init__(recipe, images, labels)
         self.network = network
+        if "drop_block_stages" in recipe:
+            add_drop_block(network, recipe, lambda: self.progress)
 
-    def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Compute loss and accuracy on some rows of the training images."""
-        logits, labels = self.network(self.augmented(rows)), self.labels[rows]
+    def forward(self, pixels: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some of the training images."""
+        logits, labels = self.network(self.augmented(pixels)), self.labels[rows]
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
         return loss, (logits.argmax(1) == labels).float().mean()
 
@@ -124,9 +309,9 @@ class Distillation(Supervised):
         super().__init__(recipe, images, labels, network)
         self.teacher = [teacher.requires_grad_(False)]  # in a list: not part of what is trained
 
-    def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Compute loss and accuracy on some rows of the training images."""
-        batch, temperature = self.augmented(rows), self.recipe["temperature"]
+    def forward(self, pixels: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some of the training images."""
+        batch, temperature = self.augmented(pixels), self.recipe["temperature"]
         logits = self.network(batch)
         _, _, targets = self.teacher[0](batch)
         loss = F.cross_entropy(logits / temperature, (targets / temperature).softmax(1))
@@ -147,11 +332,13 @@ class SimCLR(Objective):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, recipe["projection"])
         )
 
-    def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Compute loss and accuracy on some rows of the training images."""
-        pixels = self.images.raw(rows)
+    def forward(self, pixels: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some of the training images."""
         recipe = self.recipe
-        views = torch.cat([distort(pixels, recipe["crop_scale"], recipe["jitter"]) for _ in "12"])
+        views = pixels  # of files, both views already
+        if not from_files(recipe):
+            scale, jitter = recipe["crop_scale"], recipe["jitter"]
+            views = torch.cat([distort(pixels, scale, jitter) for _ in "12"])
         embeddings = self.projector(self.network(self.images.normalise(views)))
         embeddings = F.normalize(embeddings.float(), dim=1)
         similarity = embeddings @ embeddings.T / recipe["temperature"]
@@ -178,11 +365,11 @@ class Clip(Objective):
         self.tokenizer = open_clip.SimpleTokenizer(context_length=recipe["context"])
         self.captions = [t.format(name) for name in classes for t in recipe["templates"]]
 
-    def forward(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Compute loss and accuracy on some rows of the training images."""
+    def forward(self, pixels: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Compute loss and accuracy on some of the training images."""
         labels, templates = self.labels[rows], len(self.recipe["templates"])
         drawn = torch.randint(templates, labels.shape, device=labels.device)
-        batch = self.augmented(rows)
+        batch = self.augmented(pixels)
         # A caption is encoded once, however often it is drawn.
         tokens = self.tokenizer(self.captions).to(batch.device)
         texts = self.clip.encode_text(tokens, normalize=True).float()
@@ -196,98 +383,82 @@ class Clip(Objective):
         return {"clip": TextTower(self.clip)}
 
 
-def text_image_model(recipe: Mapping, network: nn.Module) -> CLIP:
-    """Build open_clip's model around a timm network that gives `projection` outputs."""
-    clip = CLIP(
-        recipe["projection"],
-        # open_clip builds a vision tower of its own; a tiny one, which ours takes the place of.
-        CLIPVisionCfg(layers=1, width=64, patch_size=8, image_size=8),
-        CLIPTextCfg(
-            context_length=recipe["context"],
-            width=recipe["text_width"],
-            heads=max(1, recipe["text_width"] // 64),
-            layers=recipe["text_layers"],
-        ),
-    )
-    clip.visual = network
-    return clip
-
-
-class TextTower(nn.Module):
-    """A CLIP without its image tower, whose tensors are stored under timm's names."""
-
-    def __init__(self, clip: CLIP):
-        super().__init__()
-        self.clip = [clip]
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Tensors by the names that CLIP gives them."""
-        state = self.clip[0].state_dict()
-        return {key: tensor for key, tensor in state.items() if not key.startswith("visual.")}
-
-
-def zero_shot_head(path: str | os.PathLike, templates: Sequence[str], classes: Sequence[str]):
-    """Turn class names into a linear head on a CLIP's normalised image embeddings.
+def rate(recipe: Mapping, step: int, steps: int) -> float:
+    """Share of the peak learning rate that a step takes, by the schedule `cosine` or `step`.
 
     Parameters
     ----------
-    path
-        Checkpoint of a CLIP trained here.
-    templates : sequence of str
-        Each holds one `{}`, for the class name; their embeddings are averaged.
-    classes : sequence of str
+    recipe : mapping
+        `schedule`, `epochs`; if wanted `warmup`, epochs in which the rate first grows evenly from
+        0; with the schedule `step`, `milestones`, epochs at which it is divided by 10.
+    step : int
+        Steps done before.
+    steps : int
+        Steps in an epoch.
 
-    Returns
-    -------
-    network : nn.Module
-        The image tower.
-    head : nn.Linear
-        Without bias; its weights include CLIP's learned scale.
+    Notes
+    -----
+    `cosine` is Loshchilov and Hutter (2017) without restarts, after the warm-up of Goyal et al.
+    (2017); `step` is `learning_rate_schedule` in models/official/resnet/resnet_main.py of
+    github.com/tensorflow/tpu.
     """
-    recipe, tensors = networks.load_tensors(path)
-    network = networks.create(recipe, recipe["projection"])
-    networks.load_into(network, networks.part(tensors), path)
-    clip = text_image_model(recipe, network)
-    text = networks.part(tensors, "clip")
-    images = {f"visual.{key}": tensor for key, tensor in networks.part(tensors).items()}
-    networks.load_into(clip, text | images, path)
-    weights = open_clip.build_zero_shot_classifier(
-        clip.eval(),
-        open_clip.SimpleTokenizer(context_length=recipe["context"]),
-        list(classes),
-        list(templates),
-    )
-    head = nn.Linear(recipe["projection"], len(classes), bias=False)
-    with torch.no_grad():
-        head.weight.copy_(weights.T * clip.logit_scale.exp())
-    return network, head
+    epoch, warmup = step / steps, recipe.get("warmup", 0)
+    if epoch < warmup:
+        return epoch / warmup
+    if recipe["schedule"] == "cosine":
+        return (1 + math.cos(math.pi * (epoch - warmup) / (recipe["epochs"] - warmup))) / 2
+    return 0.1 ** sum(epoch >= milestone for milestone in recipe["milestones"])
 
 
-def train(objective: Objective, recipe: Mapping, resume: str | os.PathLike, tag: object) -> None:
+def scheduler(
+    recipe: Mapping, optimiser: torch.optim.Optimizer, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Build what sets the learning rate before each step; an epoch has so many `steps`."""
+    if recipe.get("schedule", "one-cycle") == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe["learning_rate"], total_steps=steps * recipe["epochs"], pct_start=0.2
+        )
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(recipe, step, steps))
+
+
+def train(
+    objective: Objective,
+    recipe: Mapping,
+    resume: str | os.PathLike,
+    tag: object,
+    every: float = 600.0,
+) -> None:
     """Minimise an objective by its recipe; leaves its weights in place.
 
-    The state after every epoch is kept in the file `resume`, which a later call goes on from if it
-    was killed; since every epoch seeds its own random numbers, the result is the same as without
-    the interruption.
+    The state is kept in the file `resume`, after every epoch and from time to time within one. A
+    later call goes on from there if this one was killed. The state holds that of the random
+    numbers, and order and augmentation of the images follow from seed and epoch, so the result is
+    the same as without the interruption: bit by bit on a CPU.
 
     Parameters
     ----------
     objective : Objective
     recipe : mapping
-        `seed`, `epochs`, `batch_size`, `optimizer`, `learning_rate` and `weight_decay`.
+        `seed`, `epochs`, `batch_size`, `optimizer`, `learning_rate`, `weight_decay`; if wanted
+        `schedule` (`one-cycle` by default; see `rate` for others).
     resume
         File of the state; it may be removed once the result is safe.
     tag
         Anything that a state must have been made with to be gone on from.
+    every : float
+        Seconds between states within an epoch.
 
     Raises
     ------
     InputError
-        If the loss stops being finite.
+        If the loss stops being finite, or a batch does not fit into the GPU's memory.
     """
     device = networks.device()
     objective.to(device).train()
-    count = len(objective.images)
+    if device.type == "cuda":
+        objective.to(memory_format=torch.channels_last)
+    images = objective.images
+    count, epochs = len(images), recipe["epochs"]
     batch = min(recipe["batch_size"], count)
     steps = count // batch
     optimiser = create_optimizer_v2(
@@ -296,9 +467,7 @@ def train(objective: Objective, recipe: Mapping, resume: str | os.PathLike, tag:
         lr=recipe["learning_rate"],
         weight_decay=recipe["weight_decay"],
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe["learning_rate"], total_steps=steps * recipe["epochs"], pct_start=0.2
-    )
+    schedule = scheduler(recipe, optimiser, steps)
     # Mixed precision where there is a GPU; float16 needs its gradients scaled, bfloat16 does not.
     mixed = device.type == "cuda"
     half = torch.bfloat16 if mixed and torch.cuda.is_bf16_supported() else torch.float16
@@ -307,52 +476,90 @@ def train(objective: Objective, recipe: Mapping, resume: str | os.PathLike, tag:
         "objective": objective, "optimiser": optimiser, "schedule": schedule, "scaler": scaler
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps([recipe, tag], sort_keys=True).encode()).hexdigest()
-    first = _resume(resume, digest, stateful)
-    progress = Progress(recipe["epochs"] * steps * batch, "images", done=first * steps * batch)
-    for epoch in range(first, recipe["epochs"]):
-        rng = np.random.default_rng([recipe["seed"], epoch])
-        torch.manual_seed(int(rng.integers(2**63)))
-        order = rng.permutation(count)
-        losses, hits, start = [], [], time.monotonic()
-        for step in range(steps):
-            rows = order[step * batch : (step + 1) * batch]
-            with torch.autocast(device.type, half, enabled=mixed):
-                loss, accuracy = objective(rows)
-            optimiser.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimiser)
-            scaler.update()
-            schedule.step()
-            losses.append(loss.detach())
-            hits.append(accuracy)
-            progress.advance(batch, f"epoch {epoch + 1}", now=step + 1 == steps)
-        loss, accuracy = float(torch.stack(losses).mean()), float(torch.stack(hits).mean())
-        log.info(
-            "epoch %d of %d: loss %.4f, accuracy %.4f, %.0f images a second",
-            epoch + 1, recipe["epochs"], loss, accuracy,
-            steps * batch / (time.monotonic() - start),
-        )  # fmt: skip
-        if not np.isfinite(loss):
+
+    def keep(epoch: int, step: int, sums: Tensor) -> None:
+        """Write the state after some steps of an epoch, if it is a sound one."""
+        if not sums.isfinite().all():
+            loss = float(sums[0])
             raise InputError(f"the loss is {loss} in epoch {epoch + 1}; lower the learning_rate")
         state = {name: part.state_dict() for name, part in stateful.items()}
+        done = {"epoch": epoch + step // steps, "step": step % steps, "sums": sums}
+        done["random"] = _random_state(device)
         with replacing(resume) as temporary:
-            torch.save({"digest": digest, "epoch": epoch + 1, **state}, temporary)
+            torch.save({"digest": digest, **done, **state}, temporary)
+
+    done = _resume(resume, digest, stateful)
+    seen = (done["epoch"] * steps + done["step"]) * batch
+    progress = Progress(epochs * steps * batch, "images", done=seen)
+    kept = time.monotonic()
+    for epoch in range(done["epoch"], epochs):
+        rng = np.random.default_rng([recipe["seed"], epoch])
+        torch.manual_seed(int(rng.integers(2**63)))
+        rows = rng.permutation(count)[: steps * batch].reshape(steps, batch)
+        first, sums, start = 0, torch.zeros(2, device=device), time.monotonic()
+        if epoch == done["epoch"] and done["step"]:
+            first, sums = done["step"], done["sums"]
+            _set_random_state(done["random"], device)
+        for step, pixels in enumerate(_pixels(images, epoch, rows[first:]), first):
+            objective.progress = (epoch * steps + step) / (epochs * steps)
+            try:
+                with torch.autocast(device.type, half, enabled=mixed):
+                    loss, accuracy = objective(pixels, rows[step])
+                optimiser.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimiser)
+            except torch.OutOfMemoryError as error:
+                raise InputError(
+                    f"a batch of {batch} images does not fit into the GPU's memory; lower "
+                    f"batch_size, and learning_rate in the same proportion"
+                ) from error
+            scaler.update()
+            schedule.step()
+            sums += torch.stack([loss.detach(), accuracy])
+            progress.advance(batch, f"epoch {epoch + 1}", now=step + 1 == steps)
+            if step + 1 == steps or time.monotonic() - kept >= every:
+                keep(epoch, step + 1, sums)
+                kept = time.monotonic()
+        loss, accuracy = (sums / steps).tolist()
+        log.info(
+            "epoch %d of %d: loss %.4f, accuracy %.4f, %.0f images a second",
+            epoch + 1, epochs, loss, accuracy,
+            (steps - first) * batch / (time.monotonic() - start),
+        )  # fmt: skip
     objective.eval()
 
 
-def _resume(path: str | os.PathLike, digest: str, stateful: Mapping) -> int:
-    """Restore the state of an interrupted run; gives the number of epochs that it had done."""
+def _pixels(images: Images, epoch: int, batches: Sequence[np.ndarray]) -> Iterable[Tensor]:
+    """Give the pixels of each batch of rows: uint8, shape (images, channels, size, size)."""
+    return images.batches(epoch, batches) if isinstance(images, Crops) else map(images.raw, batches)
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    """State of the random numbers that dropout and augmentation draw from."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
+
+
+def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def _resume(path: str | os.PathLike, digest: str, stateful: Mapping) -> dict:
+    """Restore the state of an interrupted run; gives how far it was, in whole epochs and steps."""
+    beginning = {"epoch": 0, "step": 0}
     if not Path(path).exists():
-        return 0
+        return beginning
     try:
         state = torch.load(path, map_location=networks.device(), weights_only=True)
     except Exception as error:
         log.warning("starting over, since %s cannot be read: %s", path, error)
-        return 0
+        return beginning
     if state["digest"] != digest:
         log.info("starting over, since %s is of another recipe, data or code", path)
-        return 0
+        return beginning
     for name, part in stateful.items():
         part.load_state_dict(state[name])
-    log.info("resuming after epoch %d, from %s", state["epoch"], path)
-    return state["epoch"]
+    log.info("resuming after epoch %d, step %d, from %s", state["epoch"], state["step"], path)
+    return state

@@ -13,8 +13,10 @@ rule dataset:
         "results/{study}/benchmarks/dataset.tsv"
     conda:
         "../../envs/workflow.yaml"
+    threads: lambda w: 8 if STUDIES[w.study]["dataset"].get("skip_corrupt") else 1
     params:
         dataset=lambda w: STUDIES[w.study]["dataset"],
+        listing=lambda w: source_listing(STUDIES[w.study]["dataset"]),
         code=lambda w: fingerprint("workflow/scripts/dataset.py"),
     script:
         "../scripts/dataset.py"
@@ -24,7 +26,6 @@ rule images:
     """Decode, resize and crop the images of a split once, for all models of that geometry."""
     input:
         manifest="results/{study}/dataset/manifest.tsv",
-        source=lambda w: source_files(STUDIES[w.study]["dataset"]),
     output:
         array="results/{study}/images/{geometry}/{split}.npy",
     log:
@@ -33,8 +34,9 @@ rule images:
         "results/{study}/benchmarks/images/{geometry}/{split}.tsv"
     conda:
         "../../envs/workflow.yaml"
+    threads: lambda w: 1 if STUDIES[w.study]["dataset"]["kind"] == "fashion-mnist" else 8
     params:
-        dataset=lambda w: STUDIES[w.study]["dataset"],
+        dataset=lambda w: {key: STUDIES[w.study]["dataset"][key] for key in ("kind", "path")},
         geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
         split=lambda w: w.split,
         code=lambda w: fingerprint("workflow/scripts/images.py"),

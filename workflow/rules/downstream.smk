@@ -53,7 +53,6 @@ use rule images as task_images with:
     """Decode, resize and crop the images of the task once for each geometry."""
     input:
         manifest="results/{study}/downstream/manifest.tsv",
-        source=lambda w: source_files(STUDIES[w.study]["downstream"]),
     output:
         array="results/{study}/downstream/images/{geometry}/{split}.npy",
     log:
@@ -93,6 +92,7 @@ use rule extract as extract_tasks with:
         model=lambda w: w.model,
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=["train", "val", "test"],
+        extraction=lambda w: STUDIES[w.study]["extraction"],
         code=lambda w: fingerprint("workflow/scripts/extract.py"),
 
 

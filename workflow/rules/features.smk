@@ -23,6 +23,7 @@ use rule extract as extract_features with:
         model=lambda w: w.model,
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=lambda w: [w.split],
+        extraction=lambda w: STUDIES[w.study]["extraction"],
         code=lambda w: fingerprint("workflow/scripts/extract.py"),
 
 

@@ -1,11 +1,20 @@
-"""From images to weights: one job for each network that the study trains."""
+"""From images or public weights to checkpoints: one job for each network of the study."""
 
-# Networks that get a head only, and those that others start from or learn from.
+from workflow.lib.hub import LOCAL, local_files
+
+# Networks that get a head only, those with public weights, and those that others start from or
+# learn from.
 HEADS = {
     key
     for name in MEASURED
     for key, network in STUDIES[name]["networks"].items()
     if network["recipe"]["head"] in ("lbfgs", "zero-shot", "class-mapping", "checkpoint")
+}
+PUBLIC = {
+    key
+    for name in MEASURED
+    for key, network in STUDIES[name]["networks"].items()
+    if "timm" in network["recipe"] or "open_clip" in network["recipe"]
 }
 PARENTS = {
     network["parent"]
@@ -13,6 +22,56 @@ PARENTS = {
     for network in STUDIES[name]["networks"].values()
     if network["parent"]
 }
+
+
+def weights_of(recipe):
+    """Files that a network's weights are in, if they are not the hub's."""
+    if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
+        return local_files(recipe["timm"])
+    return recipe.get("checkpoint", [])
+
+
+def learns_from_files(wildcards):
+    """Say whether a training decodes the image files themselves, each epoch anew."""
+    recipe = STUDIES[wildcards.study]["networks"][wildcards.model]["recipe"]
+    return recipe.get("augmentation") == "random-resized-crop"
+
+
+# Nodes of a cluster that compute often reach no hub.
+localrules:
+    pretrained,
+
+
+rule pretrained:
+    """Bring the weights of a public network, from the hub or from a file, among the checkpoints."""
+    input:
+        # A classifier must have the study's classes.
+        manifest=lambda w: (
+            f"results/{w.study}/dataset/manifest.tsv"
+            if STUDIES[w.study]["networks"][w.model]["recipe"]["head"] == "pretrained"
+            else []
+        ),
+        weights=lambda w: weights_of(STUDIES[w.study]["networks"][w.model]["recipe"]),
+    output:
+        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+    log:
+        "results/{study}/logs/pretrained/{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/pretrained/{model}.tsv"
+    wildcard_constraints:
+        model="|".join(PUBLIC) or "-",
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        entry=lambda w: (
+            f"models.{w.model}"
+            if w.model in STUDIES[w.study]["models"]
+            else f"pretraining.{w.model}"
+        ),
+        code=lambda w: fingerprint("workflow/scripts/pretrained.py"),
+    script:
+        "../scripts/pretrained.py"
 
 
 rule train:
@@ -23,7 +82,11 @@ rule train:
             "results/{study}/images/{geometry}/{split}.npy",
             study=w.study,
             geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
-            split=STUDIES[w.study]["networks"][w.model]["recipe"].get("data", []),
+            split=(
+                []
+                if learns_from_files(w)
+                else STUDIES[w.study]["networks"][w.model]["recipe"].get("data", [])
+            ),
         ),
         parent=lambda w: expand(
             "results/{study}/models/{parent}/checkpoint.safetensors",
@@ -38,8 +101,15 @@ rule train:
         "results/{study}/benchmarks/train/{model}.tsv"
     conda:
         "../../envs/workflow.yaml"
+    # Decoding keeps many cores busy for one GPU; the result does not depend on their number.
+    threads: lambda w: 16 if learns_from_files(w) else 1
     params:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        dataset=lambda w: (
+            {key: STUDIES[w.study]["dataset"][key] for key in ("kind", "path")}
+            if learns_from_files(w)
+            else None
+        ),
         code=lambda w: fingerprint("workflow/scripts/train.py"),
     script:
         "../scripts/train.py"
@@ -85,4 +155,4 @@ rule head:
         "../scripts/head.py"
 
 
-ruleorder: head > train_parent > train
+ruleorder: pretrained > head > train_parent > train

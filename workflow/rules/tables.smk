@@ -1,11 +1,25 @@
 """From tables for machines to tables for people."""
 
+# Models that are to stand beside a row of a published study, and the names of these rows.
+PAPER_ROWS = {
+    name: {
+        key: model["paper"] for key, model in study.get("models", {}).items() if model.get("paper")
+    }
+    for name, study in STUDIES.items()
+}
+
 
 rule tables:
     """The models used, the high-accuracy, the low-accuracy and the other ones."""
     input:
         models="results/{study}/models.tsv",
         pairs="results/{study}/pairs.tsv",
+        published_models=lambda w: expand(
+            "results/{name}/models.tsv", name=PUBLISHED if PAPER_ROWS[w.study] else []
+        ),
+        published_pairs=lambda w: expand(
+            "results/{name}/pairs.tsv", name=PUBLISHED if PAPER_ROWS[w.study] else []
+        ),
     output:
         table1_tsv="results/{study}/tables/table1.tsv",
         table1_md="results/{study}/tables/table1.md",
@@ -27,6 +41,7 @@ rule tables:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
+        paper=lambda w: PAPER_ROWS[w.study],
         code=lambda w: fingerprint("workflow/scripts/tables.py"),
     script:
         "../scripts/tables.py"

@@ -21,11 +21,12 @@ PAIR = ["pair", "model_1", "model_2", "name_1", "name_2", "category_1", "categor
 MEASURED = ["examples", "theta", "theta_low", "theta_high", "only_1", "only_2",
             "accuracy_1", "accuracy_1_low", "accuracy_1_high",
             "accuracy_2", "accuracy_2_low", "accuracy_2_high", "p"]  # fmt: skip
+SHOWN = 10  # classes without an image that are named
 COLUMNS = [*PAIR, "what", "label", "class", *MEASURED, "p_holm", "specialist"]
 
 
 def class_specialisation(
-    *, manifest: str, specialisation: str, table: str, groups: dict[str, list[str]]
+    *, manifest: str, specialisation: str, table: str, groups: dict[str, list[str] | list[int]]
 ) -> None:
     """Write a table of specialisation, a row a pair and class, or group of classes.
 
@@ -39,8 +40,8 @@ def class_specialisation(
         Table to write: the pair; `what` is "class" or "group"; `label` is the index of a class, or
         -1; `class` is the name of either; then what `specialisation.summarise` gives, `p_holm`, and
         the key of the model that specialises, if one does.
-    groups : dict of str to list of str
-        Names of the classes in each group.
+    groups : dict of str to list of str or of int
+        Names of the classes in each group, or the indices of its first and its last class.
 
     Raises
     ------
@@ -48,26 +49,52 @@ def class_specialisation(
         If a group has a class that the dataset lacks.
     """
     classes = Manifest.read(manifest).classes
-    check_groups(groups, classes)
+    labels = {group: group_labels(group, named, classes) for group, named in groups.items()}
     rows = read_table(specialisation)
-    made = [by_class(pair, classes, groups) for _, pair in rows.groupby("pair", sort=False)]
+    made = [by_class(pair, classes, labels) for _, pair in rows.groupby("pair", sort=False)]
     with replacing(table) as temporary:
         joined = pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=COLUMNS)
         joined[COLUMNS].to_csv(temporary, sep="\t", index=False)
 
 
-def check_groups(groups: dict[str, list[str]], classes: tuple[str, ...]) -> None:
-    """Refuse a group of which the dataset lacks a class."""
-    for group, names in groups.items():
-        for name in names:
-            if name not in classes:
-                nearest = difflib.get_close_matches(name, classes, n=1, cutoff=0)
-                hint = f"; do you mean '{nearest[0]}'?" if nearest else ""
-                raise InputError(f"groups.{group}: the dataset has no class '{name}'{hint}")
+def group_labels(group: str, named: list[str] | list[int], classes: tuple[str, ...]) -> list[int]:
+    """Find the classes of a group.
+
+    Parameters
+    ----------
+    group : str
+        Its name, for messages.
+    named : list of str or of int
+        Names of its classes; or two indices, of its first and of its last class.
+    classes : tuple of str
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks a class, with the name that comes nearest.
+    """
+    if isinstance(named[0], int):
+        first, last = named
+        if last >= len(classes):
+            raise InputError(
+                f"groups.{group}: there is no class {last}; the last of the dataset's "
+                f"{len(classes):,} is {len(classes) - 1}"
+            )
+        return list(range(first, last + 1))
+    for name in named:
+        if name not in classes:
+            nearest = difflib.get_close_matches(name, classes, n=1, cutoff=0)
+            hint = f"; do you mean '{nearest[0]}'?" if nearest else ""
+            raise InputError(f"groups.{group}: the dataset has no class '{name}'{hint}")
+    return [classes.index(name) for name in named]
 
 
 def by_class(
-    rows: pd.DataFrame, classes: tuple[str, ...], groups: dict[str, list[str]]
+    rows: pd.DataFrame, classes: tuple[str, ...], groups: dict[str, list[int]]
 ) -> pd.DataFrame:
     """Summarise a pair by class and group, and say who specialises.
 
@@ -76,7 +103,8 @@ def by_class(
     rows : DataFrame
         Of one pair, as in specialisation.tsv.
     classes : tuple of str
-    groups : dict of str to list of str
+    groups : dict of str to list of int
+        Classes of each group.
     """
     pair = rows[PAIR].iloc[0].to_dict()
     label = rows["label"].to_numpy()
@@ -87,13 +115,16 @@ def by_class(
         ("class", index, name, order[start:stop])
         for index, (name, start, stop) in enumerate(zip(classes, ends, ends[1:], strict=False))
     ]
-    for group, names in groups.items():
-        labels = [index for index, name in enumerate(classes) if name in names]
+    for group, labels in groups.items():
         chosen.append(("group", -1, group, np.flatnonzero(np.isin(label, labels))))
     made = []
+    empty = [f"the {what} '{name}'" for what, _, name, where in chosen if not len(where)]
+    if empty:
+        shown = ", ".join(empty[:SHOWN]) + (f" and {len(empty) - SHOWN} more") * (
+            len(empty) > SHOWN
+        )
+        log.warning("%s: no test image of %s", pair["pair"], shown)
     for what, index, name, where in chosen:
-        if not len(where):
-            log.warning("%s: no test image of the %s '%s'", pair["pair"], what, name)
         row = {"what": what, "label": index, "class": name}
         made.append(pair | row | summarise(theta[where], outcomes[where]))
     table = pd.DataFrame(made)

@@ -1,23 +1,30 @@
 """Turn a dataset into one manifest: ids, labels, class names, splits, and a digest."""
 
-from workflow.lib.datasets import build_manifest
+from dataclasses import replace
+
+from workflow.lib.datasets import digest_files
+from workflow.lib.layouts import build_manifest
 
 
-def dataset(*, source: list[str], manifest: str, dataset: dict) -> None:
+def dataset(
+    *, source: list[str] | str, manifest: str, dataset: dict, listing: str, threads: int
+) -> None:
     """Find a dataset's examples, divide them into splits, and write the manifest.
 
     Parameters
     ----------
-    source : list of str
-        Every file of the dataset.
+    source : list of str or str
+        Every file of a small dataset; of a large one, those that say what its images show.
     manifest : str
         Table to write.
     dataset : dict
-        `kind`, `path`, `splits` and `seed` as in the configuration.
+        `kind`, `path`, `splits`, `seed` and `skip_corrupt` as in the configuration.
+    listing : str
+        Digest of a large dataset's files, so that a change of one is noticed.
+    threads : int
     """
-    build_manifest(
-        dataset["kind"], dataset["path"], source, dataset["splits"], dataset["seed"]
-    ).write(manifest)
+    files = [source] if isinstance(source, str) else source
+    replace(build_manifest(dataset, threads), source=digest_files(files, listing)).write(manifest)
 
 
 if "snakemake" in globals():

@@ -5,6 +5,7 @@ scored on the test split. Features are combined at random, by share, with severa
 compressed to the first dimensions by each statistic and in each direction.
 """
 
+import contextlib
 import logging
 
 import numpy as np
@@ -61,54 +62,43 @@ def features(
     """
     torch.set_num_threads(threads)
     whole = Manifest.read(manifest)
-    classes, splits = len(whole.classes), whole.splits
-    learnt, labels = _side_by_side(outputs[0::2], splits[data])
-    scored, truth = _side_by_side(outputs[1::2], splits["test"])
-    first, second = (part.shape[1] for part in learnt)
-    learnt, scored = np.concatenate(learnt, axis=1), np.concatenate(scored, axis=1)
-
-    plan = []
-    for share in shares:
-        draws = {}
-        for seed in range(seeds):
-            columns = combine(first, second, share, np.random.default_rng(seed))
-            draws.setdefault(columns.tobytes(), (seed, columns))  # alone, the base leaves no choice
-        plan += [({"what": "share", "share": share, "seed": s}, c) for s, c in draws.values()]
-    for statistic in STATISTICS:
-        for direction in DIRECTIONS:
-            order = rank_dimensions(learnt, statistic, direction)
-            how = {"what": "compression", "statistic": statistic, "direction": direction}
-            plan += [(how, np.sort(order[:k])) for k in sorted(dimensions) if k <= len(order)]
-
-    rows = []
-    progress = Progress(len(plan), "probes")
+    splits = whole.splits
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tensors = torch.from_numpy(learnt).double().to(device), torch.from_numpy(labels).to(device)
-    questions = torch.from_numpy(scored).to(device)
-    for how, columns in plan:
-        probe = probes.fit(
-            tensors[0][:, columns], tensors[1], classes, regularisation,
-            name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
-        )  # fmt: skip
-        answers = probe(questions[:, columns]).argmax(1).cpu().numpy()
-        right = int((answers == truth).sum())
-        low, high = wilson(right, len(truth))
-        rows.append(
-            {"base": base, "model": model}
-            | how
-            | {
-                "dimensions": len(columns),
-                "dimensions_base": int((columns < first).sum()),
-                "dimensions_model": int((columns >= first).sum()),
-                "l2": probe.l2,
-                "loss": probe.loss,
-                "converged": probe.converged,
-                "accuracy": right / len(truth),
-                "accuracy_low": float(low),
-                "accuracy_high": float(high),
-            }
-        )
-        progress.advance(1)
+    labels = torch.from_numpy(splits[data].labels).to(device)
+    truth = torch.from_numpy(splits["test"].labels).to(device)
+    rows = []
+    with contextlib.ExitStack() as files:
+        learnt = _side_by_side(outputs[0::2], splits[data], device, files)
+        scored = _side_by_side(outputs[1::2], splits["test"], device, files)
+        first, second = (part.shape[1] for part in learnt.parts)
+        # Where all features take a small part of the memory, probes have room beside them; else
+        # each probe takes from the files what it needs.
+        learnt, scored = learnt.held(share=1 / 7), scored.held(share=1 / 7)
+        plan = _plan(learnt, first, second, shares, seeds, dimensions)
+        progress = Progress(len(plan), "probes")
+        for how, columns in plan:
+            probe = probes.fit(
+                learnt[:, columns], labels, len(whole.classes), regularisation,
+                name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
+            )  # fmt: skip
+            right = int((probe.predict(scored[:, columns]) == truth).sum())
+            low, high = wilson(right, len(truth))
+            rows.append(
+                {"base": base, "model": model}
+                | how
+                | {
+                    "dimensions": len(columns),
+                    "dimensions_base": int((columns < first).sum()),
+                    "dimensions_model": int((columns >= first).sum()),
+                    "l2": probe.l2,
+                    "loss": probe.loss,
+                    "converged": probe.converged,
+                    "accuracy": right / len(truth),
+                    "accuracy_low": float(low),
+                    "accuracy_high": float(high),
+                }
+            )
+            progress.advance(1)
     with replacing(table) as part:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(part, sep="\t", index=False)
 
@@ -118,13 +108,33 @@ COLUMNS = ["base", "model", "what", "share", "seed", "statistic", "direction", "
            "accuracy_low", "accuracy_high"]  # fmt: skip
 
 
-def _side_by_side(paths: list[str], split) -> tuple[list[np.ndarray], np.ndarray]:
-    """Features of two models on a split, and its labels."""
+def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, np.ndarray]]:
+    """Say of each probe how its columns were chosen, and which they are."""
+    plan = []
+    for share in shares:
+        draws = {}
+        for seed in range(seeds):
+            columns = combine(first, second, share, np.random.default_rng(seed))
+            draws.setdefault(columns.tobytes(), (seed, columns))  # alone, the base leaves no choice
+        plan += [({"what": "share", "share": share, "seed": s}, c) for s, c in draws.values()]
+    covariances = probes.covariances(learnt)
+    for statistic in STATISTICS:
+        for direction in DIRECTIONS:
+            order = rank_dimensions(covariances, statistic, direction)
+            how = {"what": "compression", "statistic": statistic, "direction": direction}
+            plan += [(how, np.sort(order[:k])) for k in sorted(dimensions) if k <= len(order)]
+    return plan
+
+
+def _side_by_side(paths, split, device, files) -> probes.Streamed:
+    """Features of two models on a split, checked; their files stay open."""
     parts = []
     for path in paths:
-        with Outputs(path, split) as file:
-            parts.append(file.read("features"))
-    return parts, split.labels
+        file = files.enter_context(Outputs(path, split))
+        for _ in file.blocks("features"):
+            pass
+        parts.append(file.features)
+    return probes.Streamed(parts, device)
 
 
 if "snakemake" in globals():

@@ -1,17 +1,20 @@
 """Decode, resize and crop the images of one split once, for every model of that geometry."""
 
-from workflow.lib.datasets import Decoder, Manifest
+import json
+
+from workflow.lib.datasets import Manifest
+from workflow.lib.decoding import Decoder
 from workflow.lib.images import prepare
 
 
 def images(
     *,
     manifest: str,
-    source: list[str],
     array: str,
     dataset: dict,
     geometry: dict,
     split: str,
+    code: list[str],
     threads: int,
 ) -> None:
     """Write the images of a split as one array.
@@ -19,20 +22,23 @@ def images(
     Parameters
     ----------
     manifest : str
-    source : list of str
-        Every file of the dataset; read by id, and listed so that a change of one is noticed.
+        Of the dataset; it differs where an image does, so that a change of one is noticed.
     array : str
-        The .npy file to write: uint8, shape (examples, channels, size, size).
+        The .npy file to write: uint8, shape (examples, channels, height, width).
     dataset : dict
         `kind` and `path` of the dataset.
     geometry : dict
-        `size`, `crop`, `interpolation`, `channels`.
+        See `prepare`.
     split : str
+    code : list of str
+        The rule's fingerprint: what was interrupted under other code starts over.
     threads : int
     """
     mode = "L" if geometry["channels"] == 1 else "RGB"
     decode = Decoder(dataset["kind"], dataset["path"], mode)
-    prepare(decode, Manifest.read(manifest).splits[split].ids, geometry, array, threads)
+    table = Manifest.read(manifest)
+    identity = json.dumps([dataset, table.source, code])
+    prepare(decode, table.splits[split].ids, geometry, array, threads, identity)
 
 
 if "snakemake" in globals():

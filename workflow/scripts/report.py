@@ -76,8 +76,9 @@ TITLES = {
 """Short name of each block that is no numbered figure, and what a heading adds to it."""
 
 COMPARED = [
-    "name", "category", "objective", "train_data", "head", "temperature", "accuracy",
-    "error_inconsistency", "ensemble_accuracy",
+    "name", "category", "objective", "train_data", "head", "temperature",
+    "accuracy", "paper_accuracy", "error_inconsistency", "paper_error_inconsistency",
+    "ensemble_accuracy", "paper_ensemble_accuracy",
 ]  # fmt: skip
 COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
     "class_specialisation": [

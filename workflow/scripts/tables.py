@@ -1,33 +1,61 @@
 """Tables 1 to 4: the models of the main analyses, the strong ones, the weak ones, and the others.
 
-Each model stands beside its error inconsistency and its ensemble's accuracy with the base. The TSV
-files have fractions with all their digits; Markdown and LaTeX have per cent, with half of the 95 %
-interval after ±. The last table holds models outside the accuracy band, so that none is dropped in
-silence.
+Each model stands beside its error inconsistency and its ensemble's accuracy with the base; where a
+row of a published study is its like, beside what was published too. The TSV files have fractions
+with all their digits; Markdown and LaTeX have per cent, with half of the 95 % interval after ±. The
+last table holds models outside the accuracy band, so that none is dropped in silence.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from workflow.lib.jobs import replacing
-from workflow.lib.tables import format_models, select_models, to_latex, to_markdown
+from workflow.lib.tables import (
+    add_published,
+    compare_with_base,
+    format_models,
+    select_models,
+    to_latex,
+    to_markdown,
+)
 
 
-def tables(*, models: str, pairs: str, mean: str, **outputs: str) -> None:
+def tables(
+    *,
+    models: str,
+    pairs: str,
+    published_models: Sequence[str],
+    published_pairs: Sequence[str],
+    mean: str,
+    paper: dict[str, str],
+    **outputs: str,
+) -> None:
     """Write each table in each format.
 
     Parameters
     ----------
     models, pairs : str
         Tables of models and of pairs.
+    published_models, published_pairs : sequence of str
+        The same of published studies.
     mean : str
         Which mean of two models' predictions to take from the pairs.
+    paper : dict of str to str
+        Names of published models to compare models with, by their keys; if there are none, the
+        tables have no columns for them.
     **outputs : str
         Files to write: `table1_tsv`, `table1_md`, `table1_tex`, and so on to `table4_tex`.
     """
-    chosen = select_models(pd.read_csv(models, sep="\t"), pd.read_csv(pairs, sep="\t"), mean)
+    chosen = select_models(_read(models), _read(pairs), mean)
+    known = [
+        compare_with_base(_read(theirs), _read(compared))
+        for theirs, compared in zip(published_models, published_pairs, strict=True)
+    ]
     for number, table in chosen.items():
+        if paper:
+            table = add_published(table, pd.concat(known), paper)
         cells, notes = format_models(table)
         for suffix, text in {
             "tsv": table.to_csv(sep="\t", index=False),
@@ -36,6 +64,10 @@ def tables(*, models: str, pairs: str, mean: str, **outputs: str) -> None:
         }.items():
             with replacing(outputs[f"table{number}_{suffix}"]) as part:
                 Path(part).write_text(text, encoding="utf-8")
+
+
+def _read(path: str) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t")
 
 
 if "snakemake" in globals():

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from workflow.lib.datasets import Manifest, Split
+from workflow.lib.datasets import Manifest, Split, digest_files
 from workflow.lib.voc import check_tasks, read_voc
 
 log = logging.getLogger("uncorrelated")
@@ -18,7 +18,7 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
     Parameters
     ----------
     source : list of str or str
-        Every file of the dataset, or its folder; listed so that a change is noticed.
+        Every file of the dataset, or the listing of its folder.
     manifest : str
         Table to write.
     path : str
@@ -38,7 +38,8 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
             counts = (labels == label).sum(axis=0).tolist()
             told = ", ".join(f"{c} {n}" for c, n in zip(classes, counts, strict=True))
             log.info("%s, %d images, %s: %s", name, len(ids), meaning, told)
-    Manifest(tuple(classes), splits).write(manifest)
+    files = [source] if isinstance(source, str) else source
+    Manifest(tuple(classes), splits, digest_files(files)).write(manifest)
 
 
 if "snakemake" in globals():

@@ -11,6 +11,7 @@ import torch
 
 from workflow.lib import networks, training
 from workflow.lib.datasets import Manifest
+from workflow.lib.decoding import Decoder
 from workflow.lib.images import Images
 from workflow.lib.jobs import InputError
 
@@ -26,6 +27,7 @@ def train(
     recipe: dict,
     code: list[str],
     threads: int,
+    dataset: dict | None = None,
 ) -> None:
     """Train a network.
 
@@ -33,7 +35,8 @@ def train(
     ----------
     manifest : str
     images : list of str
-        Arrays of the splits in `recipe["data"]`, in that order.
+        Arrays of the splits in `recipe["data"]`, in that order; none where the recipe has the
+        augmentation `random-resized-crop`, which needs the files themselves.
     parent : list of str
         Checkpoint of the network that this one starts from or learns from, if there is one.
     checkpoint : str
@@ -44,19 +47,28 @@ def train(
     code : list of str
         The rule's fingerprint: a training interrupted under other code starts over.
     threads : int
+        For the network; and as many processes that decode image files.
+    dataset : dict, optional
+        `kind` and `path` of the dataset, where its files are read.
     """
     torch.set_num_threads(threads)
     table = Manifest.read(manifest)
     device = networks.device()
     log.info("on %s with %d threads", device, threads)
-    pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     labels = np.concatenate([table.splits[name].labels for name in recipe["data"]])
+    if training.from_files(recipe):
+        ids = np.concatenate([table.splits[name].ids for name in recipe["data"]])
+        mode = "L" if len(recipe["input"]["mean"]) == 1 else "RGB"
+        decode = Decoder(dataset["kind"], dataset["path"], mode)
+        pixels = training.Crops(decode, ids, recipe, device, threads)
+    else:
+        pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     if len(pixels) != len(labels):
         raise InputError(f"{images} hold {len(pixels)} images, but {manifest} lists {len(labels)}")
     objective = _objective(recipe, pixels, labels, table.classes, parent)
     resume = Path(checkpoint).with_name("resume.pt")
     digests = [table.splits[name].digest for name in recipe["data"]]
-    training.train(objective, recipe, resume, [digests, code])
+    training.train(objective, recipe, resume, [digests, table.source, code])
     network = objective.clip.visual if recipe["objective"] == "clip" else objective.network
     networks.save(checkpoint, recipe, network, **objective.parts())
 

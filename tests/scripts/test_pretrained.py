@@ -1,0 +1,88 @@
+"""Checkpoints of public networks: whole and with their source, or a message saying what to do."""
+
+import hashlib
+
+import pytest
+import torch
+
+import workflow.lib.compat  # noqa: F401  (before timm)
+
+# isort: split
+import timm
+from safetensors.torch import save_file
+
+from tests.run.photographs import write_weights
+from workflow.lib import hub, networks
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.imagenet import classes
+from workflow.lib.jobs import InputError
+from workflow.scripts.pretrained import pretrained
+
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def run(folder, names=(), weights=(), **recipe):
+    """Bring a network into folder/net/checkpoint.safetensors."""
+    Manifest(tuple(names), {"test": Split(*2 * [torch.zeros(0).numpy()])}).write(folder / "m.tsv")
+    recipe = {"head": "pretrained", "input": hub.preprocessing(recipe)} | recipe
+    path = folder / "net/checkpoint.safetensors"
+    pretrained(
+        manifest=str(folder / "m.tsv"), weights=weights or [], checkpoint=str(path),
+        recipe=recipe, entry="models.net", threads=1,
+    )  # fmt: skip
+    return path, recipe
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
+    write_weights("tf_efficientnet_lite0", path)
+    return path
+
+
+def test_a_real_network_keeps_its_logits_and_says_where_it_comes_from(tmp_path, lite):
+    entry = {"timm": "tf_efficientnet_lite0.in1k", "checkpoint": str(lite)}
+    path, recipe = run(tmp_path, classes()[1], str(lite), **entry)
+    own, _ = networks.load_tensors(path)
+    digest = hashlib.sha256(lite.read_bytes()).hexdigest()
+    source = {"name": f"timm:{entry['timm']}", "file": lite.name, "sha256": digest}
+    made = {"architecture": entry["timm"], "options": {}, "outputs": 1000, "source": source}
+    assert own == recipe | made
+    theirs = timm.create_model("tf_efficientnet_lite0", checkpoint_path=lite).eval()
+    assert torch.equal(networks.load_classifier(path, {}, 1000)(IMAGES)[2], theirs(IMAGES))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(InputError, match=r"models.net: .* not 0{64} as models.net.sha256 asks"):
+        run(tmp_path, classes()[1], str(lite), **entry, sha256="0" * 64)
+
+
+def test_a_model_of_other_labels_is_told_where_to_go(tmp_path, lite):
+    entry = {"timm": "tf_efficientnet_lite0", "checkpoint": str(lite)}
+    with pytest.raises(InputError) as error:
+        run(tmp_path, ["cat", "dog"], str(lite), **entry)
+    text = str(error.value)
+    assert text.startswith("models.net: timm:tf_efficientnet_lite0 has a head of 1000 labels, and")
+    for part in ("the study has 2 classes", "`from: net-features`", "lbfgs", "class-mapping"):
+        assert part in text
+    assert not (tmp_path / "net").exists()
+    path, _ = run(tmp_path, ["cat", "dog"], str(lite), **entry, head="pretraining")
+    assert path.is_file()
+
+
+def test_a_hub_that_changes_its_weights_is_noticed(tmp_path, monkeypatch):
+    def publish(seed):
+        torch.manual_seed(seed)
+        save_file(timm.create_model("test_vit").state_dict(), tmp_path / "hub.safetensors")
+        monkeypatch.setattr(hub, "_from_hub", lambda *_: str(tmp_path / "hub.safetensors"))
+
+    publish(0)
+    path, _ = run(tmp_path, classes()[1], timm="test_vit.r160_in1k")
+    record = (path.parent / "source.sha256").read_text()
+    digest = hashlib.sha256((tmp_path / "hub.safetensors").read_bytes()).hexdigest()
+    assert record == f"{digest}  timm:test_vit.r160_in1k\n"
+    run(tmp_path, classes()[1], timm="test_vit.r160_in1k")
+    before = path.read_bytes()
+    publish(1)
+    with pytest.raises(InputError, match=r"models.net: timm:test_vit.r160_in1k has changed"):
+        run(tmp_path, classes()[1], timm="test_vit.r160_in1k")
+    assert path.read_bytes() == before
+    assert (path.parent / "source.sha256").read_text() == record

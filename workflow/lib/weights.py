@@ -1,0 +1,87 @@
+"""Weights by digest, so that a file which changed under the same name is noticed."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from workflow.lib.jobs import InputError, replacing
+
+
+def digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits; huggingface.co shows the same for large files.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def verify(path: str | os.PathLike, expected: str | None, entry: str) -> str:
+    """Check a file against the digest that the study asks for.
+
+    Parameters
+    ----------
+    path
+        The file as it was downloaded or named.
+    expected : str or None
+        `sha256` of the model; None takes any file.
+    entry : str
+        Where the study names the file, such as `models.vit`.
+
+    Returns
+    -------
+    str
+        The file's own digest.
+
+    Raises
+    ------
+    InputError
+        If it differs, or the file cannot be read.
+    """
+    found = digest(path)
+    if expected is not None and found != expected.lower():
+        raise InputError(
+            f"{entry}: {path} has the SHA-256 {found}, not {expected} as {entry}.sha256 asks: it "
+            f"has changed under the same name. Get the file that the study was made with, or write "
+            f"the new digest there to take this one"
+        )
+    return found
+
+
+def remember(found: str, record: str | os.PathLike, name: str, entry: str) -> None:
+    """Notice weights of a hub that are not those which it gave the first time.
+
+    Parameters
+    ----------
+    found : str
+        Digest of what the hub gives now.
+    record : path
+        A file of one line, as `sha256sum` writes it: the digest of the first time, and the name.
+        It is made if there is none, or none of that name; no rule may own it, or it would be
+        deleted before it is read.
+    name : str
+        What the hub was asked for, such as `timm:resnet50.a1_in1k`.
+    entry : str
+        Where the study names it, such as `models.vit`.
+
+    Raises
+    ------
+    InputError
+        If the name is that of the record and the digest is another.
+    """
+    known = Path(record).read_text(encoding="utf-8").strip() if os.path.exists(record) else ""
+    before, _, recorded = known.partition("  ")
+    if recorded == name and before != found:
+        raise InputError(
+            f"{entry}: {name} has changed: its weights have the SHA-256 {found}, and had {before} "
+            f"when this study first took them. To take the new ones, delete {record}; to have the "
+            f"old ones, name a copy of them as its checkpoint"
+        )
+    with replacing(record) as part:
+        part.write_text(f"{found}  {name}\n", encoding="utf-8")

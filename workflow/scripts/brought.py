@@ -1,0 +1,92 @@
+"""Take a model's logits, and features where there are any, from a file that the user brought."""
+
+import logging
+
+from workflow.lib import brought as files_of
+from workflow.lib import outputs
+from workflow.lib.accuracy import count_right
+from workflow.lib.datasets import Manifest
+from workflow.lib.jobs import InputError
+from workflow.lib.weights import verify
+
+log = logging.getLogger("uncorrelated")
+
+
+def brought(
+    *,
+    manifest: str,
+    source: str,
+    files: list[str],
+    model: str,
+    sha256: str | None,
+    splits: list[str],
+    order: list[str],
+    features: bool,
+    code: list[str],
+) -> None:
+    """Write a model's outputs on each split; nothing is written before everything is checked.
+
+    Parameters
+    ----------
+    manifest : str
+    source : str
+        The user's file (see `workflow.lib.brought`).
+    files : list of str
+        Outputs files to write.
+    model : str
+        Key of the model.
+    sha256 : str or None
+        Digest that the file must have.
+    splits : list of str
+        The split of each of `files`.
+    order : list of str
+        All splits whose images the file must hold, in the template's order.
+    features : bool
+        Whether the study needs the model's features.
+    code : list of str
+        The rule's fingerprint.
+
+    Raises
+    ------
+    InputError
+        If the file is not what the study needs.
+    """
+    digest = verify(source, sha256, f"models.{model}")
+    dataset = Manifest.read(manifest)
+    with files_of.opened(source, dataset.classes) as file:
+        if features and file.features is None:
+            raise InputError(
+                f"{source} holds no features, but features.models of the study needs those of "
+                f"'{model}'; bring an .h5 or .npz file with `features` beside `logits`, or leave "
+                f"the model out of features.models"
+            )
+        rows = file.rows(dataset.splits, order)
+        for split in order:
+            file.check(dataset.splits[split], rows[split])
+        attributes = {
+            "model": model,
+            "weights": digest,
+            "preprocessing": "unknown",
+            "precision": str(file.logits.dtype),
+            "device": "unknown",
+            "brought": source,
+            "images_per_second": 0.0,  # unknown: nothing was computed
+            "code": " ".join(code),
+        }
+        for split, path in zip(splits, files, strict=True):
+            places = rows[split]
+            outputs.write(
+                path,
+                dataset.splits[split],
+                lambda block, places=places: file.take(places[block]),
+                attributes,
+            )
+            right = count_right(path, dataset.splits[split])
+            # Rows or columns in another order show in an accuracy by chance.
+            log.info("%s: %.4f of the images of %s are right", model, right / len(places), split)
+
+
+if "snakemake" in globals():
+    from workflow.lib.jobs import run_script
+
+    run_script(brought, snakemake)  # noqa: F821
