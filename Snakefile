@@ -90,3 +90,10 @@ rule all:
             for figure in study["figures"]
             for kind in ["pdf", "svg", "png", "tsv"]
         ],
+        # A missing file is told here: Snakemake would be content with older results of that model.
+        lambda w: [
+            brought_file(STUDIES[name], model)
+            for name in MEASURED
+            for model in STUDIES[name]["models"]
+            if model in BROUGHT
+        ],
