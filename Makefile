@@ -26,6 +26,8 @@ bench: .venv/made
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/slurm.py
 	$(BIN)/python benchmarks/study.py
 
 report: .venv/made

@@ -97,3 +97,8 @@ rule all:
             for model in STUDIES[name]["models"]
             if model in BROUGHT
         ],
+
+
+# A job on a cluster runs its rules itself, instead of starting Snakemake once more for each.
+if workflow.remote_exec:
+    workflow.localrules(*(rule.name for rule in workflow.rules))

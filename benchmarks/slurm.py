@@ -1,12 +1,20 @@
 """What a cluster costs: run a study on this machine and on SLURM, and compare; plan a large one.
 
 Times the dry run of a study of a thousand models, and counts its jobs. Then it starts the test
-cluster (tests/run/cluster.py), runs the small study of its tests on it and without it, and prints
-for each how long jobs took beyond their scripts' own work. Waiting in SLURM's queue, and until
-Snakemake asks SLURM again, is latency and not counted. At last it interrupts the study ten times at
-random moments, and counts the units of work (epochs, blocks of images) that were done twice.
+cluster (tests/run/cluster.py), runs the small study of its tests on it and without it, one job at a
+time, and prints for each how long jobs took beyond their scripts' own work. Waiting in SLURM's
+queue, and until Snakemake asks SLURM again, is latency and not counted. At last it interrupts the
+study ten times at random moments, and counts the units of work (epochs, blocks of images) that were
+done twice.
 
-On 2 cores of a virtual machine, SLURM 22.05, Snakemake 9.27.1, plugin 2.8.0: see the README.
+On 2 cores of a virtual machine, SLURM 22.05, Snakemake 9.27.1, plugin 2.8.0:
+
+    1000 models planned in 10.5 s: 2040 jobs, most of them 998 train and 1000 extract
+    here: 51 jobs, 212 s, of them work 208 s: 0.1 s a job
+    on the cluster: 51 jobs as 19 of SLURM's, 379 s; these took 225 s, of them work 187 s: 0.7 s a job
+    overhead of the cluster: 0.7 s a job
+    152 units of work, 10 interruptions that hit 10 jobs at work, the same command 4 times: same
+    files, 0 units done twice
 """
 
 import argparse
@@ -44,8 +52,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         plan(Path(folder, "plan"), models)
         if missing():
-            sys.exit(f"no SLURM here: {', '.join(missing())} missing (apt install slurm-wlm munge)")
-        overhead(Path(folder))
+            print(f"no SLURM here: {', '.join(missing())} missing (apt install slurm-wlm munge)")
+        else:
+            overhead(Path(folder))
 
 
 def overhead(folder: Path) -> None:
@@ -60,7 +69,7 @@ def overhead(folder: Path) -> None:
     with Cluster(folder / "cluster") as cluster:
         remote = tallied(folder / "remote")
         start = time.monotonic()
-        Submission(remote, cluster).wait(3600)
+        Submission(remote, cluster, "--jobs", "1").wait(3600)  # beside one another they would wait
         wall, (jobs, seconds) = time.monotonic() - start, own_work(remote)
         record = (cluster.folder / "jobs").read_text()
         times = [datetime.fromisoformat(t) for t in re.findall(r"(?:Start|End)Time=(\S+)", record)]

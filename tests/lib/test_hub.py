@@ -1,8 +1,11 @@
 """Public networks: their preprocessing, and weights loaded as timm and open_clip load them."""
 
+import hashlib
 import json
 import pickle
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -58,6 +61,41 @@ def no_hub(monkeypatch, tmp_path):
     monkeypatch.setattr("urllib.request._opener", None)  # made anew, with this proxy
     monkeypatch.setenv("https_proxy", "http://localhost:9")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+@pytest.fixture
+def local_hub(no_hub, monkeypatch):
+    """A hub on this machine: the bytes of each file, by `<repository>/<file>`."""
+    files = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            repository, _, name = self.path[1:].partition("/resolve/main/")
+            content = files.get(f"{repository}/{name}")
+            self.send_response(404 if content is None else 200)
+            if content is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            else:
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", hashlib.sha1(content or b"").hexdigest())
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            return content or b""
+
+        def do_GET(self):
+            self.wfile.write(self.do_HEAD())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    template = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", template.partition("/{")[0])
+    yield files
+    server.shutdown()
+    server.server_close()
 
 
 def recipe(**entry) -> dict:
@@ -253,3 +291,34 @@ def test_the_cache_serves_where_there_is_no_network(no_hub, tmp_path):
     (folder / "snapshots/abc/model.safetensors").write_bytes(b"weights")
     found = hub.fetch({"timm": "resnet50.a1_in1k"}, "models.a")
     assert found == str(folder / "snapshots/abc/model.safetensors")
+
+
+def test_weights_come_from_the_hub_and_then_from_its_cache(local_hub, lite):
+    """Over HTTP, from a server on this machine: real weights, and timm's own logits."""
+    repository = "timm/tf_efficientnet_lite0.in1k"
+    entry = {"timm": "tf_efficientnet_lite0.in1k"}
+    local_hub[f"{repository}/model.safetensors"] = lite.read_bytes()
+    path = hub.fetch(entry, "models.a")
+    assert hashlib.sha256(lite.read_bytes()).hexdigest() == hashlib.file_digest(
+        open(path, "rb"), "sha256"
+    ).hexdigest()
+    _, network, _ = hub.load(recipe(**entry), path, "models.a")
+    own = timm.create_model(
+        "tf_efficientnet_lite0", pretrained=True, pretrained_cfg_overlay={"file": str(lite)}
+    )
+    with torch.inference_mode():
+        torch.testing.assert_close(network.eval()(IMAGES), own.eval()(IMAGES), rtol=0, atol=0)
+    # Weights that the hub has changed are taken; of a hub that has lost them, the last ones.
+    local_hub[f"{repository}/model.safetensors"] = b"others"
+    changed = hub.fetch(entry, "models.a")
+    assert changed != path and open(changed, "rb").read() == b"others"
+    local_hub.clear()
+    assert hub.fetch(entry, "models.a") == changed
+
+
+def test_the_first_of_the_names_that_a_repository_has_is_loaded(local_hub):
+    repository = "timm/vit_base_patch32_clip_224.openai"
+    local_hub[f"{repository}/open_clip_pytorch_model.bin"] = b"old"
+    assert hub.fetch({"open_clip": "ViT-B-32/openai"}, "models.a").endswith("_pytorch_model.bin")
+    local_hub[f"{repository}/open_clip_model.safetensors"] = b"new"
+    assert hub.fetch({"open_clip": "ViT-B-32/openai"}, "models.a").endswith(".safetensors")

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 NODES = ("cpu1", "gpu1")
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "squeue")
 
 CONFIGURATION = """\
 ClusterName=test
@@ -94,9 +94,8 @@ class Cluster:
 
     def __init__(self, folder: Path, cpus=4, memory=64000, dead=10, grace=5):
         self.folder = folder.resolve()
-        srun = shutil.which("srun", path=_path())
         self.environment = os.environ | {
-            "PATH": f"{self.folder}/bin:{_path()}",
+            "PATH": _path(),
             "SLURM_CONF": f"{self.folder}/slurm.conf",
         }
         self.processes: dict[str, subprocess.Popen] = {}
@@ -111,11 +110,6 @@ class Cluster:
         (self.folder / "gres.conf").write_text(
             "NodeName=gpu1 Name=gpu File=/dev/null\nNodeName=gpu1 Name=gpu File=/dev/zero\n"
         )
-        # Snakemake's job steps drop SLURM's variables, of which a real cluster needs none.
-        (self.folder / "bin").mkdir()
-        step = self.folder / "bin/srun"
-        step.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {srun} "$@"\n')
-        step.chmod(0o755)
         key = self.folder / "munge/key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o600)

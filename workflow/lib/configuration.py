@@ -407,7 +407,8 @@ def _validator(config: Mapping) -> Draft202012Validator:
 def _validator_of(name: str) -> Draft202012Validator:
     """Validator of a schema, for which 2.0 is no whole number and infinity none at all."""
     path = Path(__file__).parents[1] / "schemas" / f"{name}.schema.yaml"
-    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # Each job reads it; the loader in C is ten times as fast.
+    schema = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
     def number(_, value):
         return type(value) is int or (type(value) is float and math.isfinite(value))

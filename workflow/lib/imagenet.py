@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from workflow.lib.jobs import InputError
 
@@ -131,6 +129,10 @@ def ground_truth(files: Sequence[str]) -> dict[str, int]:
 
 def _devkit_synsets(path: str) -> dict[str, str]:
     """Synset of each of the devkit's numbers for classes; those of groups of classes left out."""
+    # Only here: every job reads this module, in which SciPy would be a tenth of a second.
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
     try:
         table = np.atleast_1d(loadmat(path, squeeze_me=True)["synsets"])
         return {
