@@ -11,7 +11,8 @@ On 2 cores of a virtual machine, SLURM 22.05, Snakemake 9.27.1, plugin 2.8.0:
 
     1000 models planned in 10.5 s: 2040 jobs, most of them 998 train and 1000 extract
     here: 51 jobs, 212 s, of them work 208 s: 0.1 s a job
-    on the cluster: 51 jobs as 19 of SLURM's, 379 s; these took 225 s, of them work 187 s: 0.7 s a job
+    on the cluster: 51 jobs as 19 of SLURM's, 379 s; these took 225 s, of them work 187 s: 0.7 s a
+    job
     overhead of the cluster: 0.7 s a job
     152 units of work, 10 interruptions that hit 10 jobs at work, the same command 4 times: same
     files, 0 units done twice

@@ -6,6 +6,7 @@ import pickle
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -90,7 +91,9 @@ def local_hub(no_hub, monkeypatch):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    template = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    template = (
+        f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", template.partition("/{")[0])
     yield files
@@ -299,9 +302,7 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(local_hub, lite):
     entry = {"timm": "tf_efficientnet_lite0.in1k"}
     local_hub[f"{repository}/model.safetensors"] = lite.read_bytes()
     path = hub.fetch(entry, "models.a")
-    assert hashlib.sha256(lite.read_bytes()).hexdigest() == hashlib.file_digest(
-        open(path, "rb"), "sha256"
-    ).hexdigest()
+    assert Path(path).read_bytes() == lite.read_bytes()
     _, network, _ = hub.load(recipe(**entry), path, "models.a")
     own = timm.create_model(
         "tf_efficientnet_lite0", pretrained=True, pretrained_cfg_overlay={"file": str(lite)}
@@ -311,7 +312,7 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(local_hub, lite):
     # Weights that the hub has changed are taken; of a hub that has lost them, the last ones.
     local_hub[f"{repository}/model.safetensors"] = b"others"
     changed = hub.fetch(entry, "models.a")
-    assert changed != path and open(changed, "rb").read() == b"others"
+    assert changed != path and Path(changed).read_bytes() == b"others"
     local_hub.clear()
     assert hub.fetch(entry, "models.a") == changed
 

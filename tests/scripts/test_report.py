@@ -123,10 +123,20 @@ def files(tmp_path_factory) -> dict:
         }
     )
     tables = {"models": models, "pairs": pairs, "summary": claims}
-    tables |= {"table1": main, "calibration": many}
+    checked = pd.DataFrame(
+        {
+            "model": list(ACCURACIES)[-1:],
+            "published": [0.6332],
+            "measured": [0.6329],
+            "difference": [-0.0003],
+            "verdict": ["agrees"],
+        }
+    )
+    tables |= {"table1": main, "calibration": many, "accuracy": checked}
     for stem, table in tables.items():
         table.to_csv(folder / f"{stem}.tsv", sep="\t", index=False)
-    given["tables"] = [str(folder / f"{stem}.tsv") for stem in ("table1", "calibration")]
+    shown = ("table1", "calibration", "accuracy")
+    given["tables"] = [str(folder / f"{stem}.tsv") for stem in shown]
     sheet = folder / "base--clip.png"
     shutil.copy(folder / "figure1.png", sheet)
     given["sheets"] = [str(sheet)]
@@ -161,6 +171,14 @@ def test_nothing_is_asked_of_elsewhere(page):
     assert not re.search(r"https?:|file:|url\(|@import", text)
     assert set(re.findall(r'(?:src|srcset|href)="(#|[^"]*)', text)) == {"#", "data:", "data:,"}
     assert "default-src 'none'" in text
+
+
+def test_public_checkpoints_stand_beside_what_is_published(page):
+    text = without_data(page.read_text())
+    block = text[text.index("Published accuracies: public checkpoints") :]
+    assert text.index("Published accuracies: public") < text.index("Calibration: temperatures")
+    for part in ("CLIP", "Published (%)", "63.32", "63.29", "−0.03", "agrees"):
+        assert part in block[: block.index("</table>")], part
 
 
 def test_names_and_titles_are_escaped(page):

@@ -226,6 +226,19 @@ def local_files(folder: str | os.PathLike) -> list[str]:
     return [str(settings), *found]
 
 
+def weights_files(recipe: Mapping) -> str | list[str]:
+    """Name the files that a public network's weights are in; none if they are the hub's.
+
+    Raises
+    ------
+    InputError
+        If a folder of timm's lacks them.
+    """
+    if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
+        return local_files(recipe["timm"])
+    return recipe.get("checkpoint", [])
+
+
 def fetch(recipe: Mapping, entry: str) -> str:
     """Load the weights of a public network from the hub, unless its cache has them.
 

@@ -1,6 +1,6 @@
 """From images or public weights to checkpoints: one job for each network of the study."""
 
-from workflow.lib.hub import LOCAL, local_files
+from workflow.lib.hub import weights_files
 
 # Networks that get a head only, those with public weights, and those that others start from or
 # learn from.
@@ -22,19 +22,13 @@ PARENTS = {
     for network in STUDIES[name]["networks"].values()
     if network["parent"]
 }
-
-
-def weights_of(recipe):
-    """Files that a network's weights are in, if they are not the hub's."""
-    if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
-        return local_files(recipe["timm"])
-    return recipe.get("checkpoint", [])
-
-
-def learns_from_files(wildcards):
-    """Say whether a training decodes the image files themselves, each epoch anew."""
-    recipe = STUDIES[wildcards.study]["networks"][wildcards.model]["recipe"]
-    return recipe.get("augmentation") == "random-resized-crop"
+# Trainings that decode the image files themselves, each epoch anew.
+FROM_FILES = {
+    (name, key)
+    for name in MEASURED
+    for key, network in STUDIES[name]["networks"].items()
+    if network["recipe"].get("augmentation") == "random-resized-crop"
+}
 
 
 # Nodes of a cluster that compute often reach no hub.
@@ -51,7 +45,7 @@ rule pretrained:
             if STUDIES[w.study]["networks"][w.model]["recipe"]["head"] == "pretrained"
             else []
         ),
-        weights=lambda w: weights_of(STUDIES[w.study]["networks"][w.model]["recipe"]),
+        weights=lambda w: weights_files(STUDIES[w.study]["networks"][w.model]["recipe"]),
     output:
         checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
     log:
@@ -84,7 +78,7 @@ rule train:
             geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
             split=(
                 []
-                if learns_from_files(w)
+                if (w.study, w.model) in FROM_FILES
                 else STUDIES[w.study]["networks"][w.model]["recipe"].get("data", [])
             ),
         ),
@@ -102,12 +96,12 @@ rule train:
     conda:
         "../../envs/workflow.yaml"
     # Decoding keeps many cores busy for one GPU; the result does not depend on their number.
-    threads: lambda w: 16 if learns_from_files(w) else 1
+    threads: lambda w: 16 if (w.study, w.model) in FROM_FILES else 1
     params:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         dataset=lambda w: (
             {key: STUDIES[w.study]["dataset"][key] for key in ("kind", "path")}
-            if learns_from_files(w)
+            if (w.study, w.model) in FROM_FILES
             else None
         ),
         code=lambda w: fingerprint("workflow/scripts/train.py"),

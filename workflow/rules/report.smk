@@ -69,6 +69,10 @@ rule report:
                 study=[w.study] if "pareto" in STUDIES[w.study]["figures"] else [],
             ),
             *expand(
+                "results/{study}/accuracy.tsv",
+                study=[w.study] if w.study in MEASURED and gated(STUDIES[w.study]) else [],
+            ),
+            *expand(
                 "results/{study}/class_specialisation.tsv",
                 study=[w.study] if "figure4" in STUDIES[w.study]["figures"] else [],
             ),

@@ -26,7 +26,7 @@ SECTIONS = {
         "Models differ from the base along one axis, their category. Those whose accuracy lies in "
         "the band enter the main analyses, so that differences come from the training and not from "
         "strength.",
-        ["table1", "table2", "table3", "table4", "calibration"],
+        ["table1", "table2", "table3", "table4", "accuracy", "calibration"],
     ),
     "inconsistency": (
         "Error inconsistency",
@@ -64,6 +64,7 @@ TITLES = {
     "table2": ("Table 2", "models of high accuracy"),
     "table3": ("Table 3", "models of low accuracy"),
     "table4": ("Table 4", "the other models, outside the band"),
+    "accuracy": ("Published accuracies", "public checkpoints, checked before anything else"),
     "calibration": ("Calibration", "temperatures fitted on held-out images"),
     "class_specialisation": ("Classes", "who is right more often, by class and group of classes"),
     "contact_sheet": ("Contact sheets", ""),
@@ -152,8 +153,8 @@ def report(
     captions : list of str
         Of figures by their stems, and `contact_sheet.rst` of all sheets.
     tables : list of str
-        Tables by their stems: `table1` to `table4`, `calibration`, `class_specialisation`,
-        `recommendations`, `sensitivity`, or any other.
+        Tables by their stems: `table1` to `table4`, `accuracy`, `calibration`,
+        `class_specialisation`, `recommendations`, `sensitivity`, or any other.
     sheets : list of str
         Contact sheets of pairs, `<first>--<second>.png`.
     summary : str or empty list
