@@ -472,6 +472,10 @@ MISTAKES = [
         "models.base.templates: has no effect with the head trained",
     ),
     (
+        {"models.linear.class_names": ["a", "b"]},
+        "models.linear.class_names: has no effect with the head lbfgs",
+    ),
+    (
         {"models.tuned.architecture": "test_vit"},
         "models.tuned.architecture: has no effect with the head fine-tuned",
     ),
@@ -1099,6 +1103,7 @@ LEARNERS = {"base", "seed-1", "tuned", "distilled", "strong", "simclr", "clip", 
         ({"recipe.architecture": "test_vit"}, LEARNERS | {"brought"}),
         ({"pretraining.shades.epochs": 9}, {"shades"}),
         ({"pretraining.clip.templates": ["{}"]}, {"clip", "zero"}),
+        ({"models.zero.class_names": ["a", "b"]}, {"zero"}),
     ],
 )
 def test_a_change_changes_the_recipes_that_depend_on_it(study, changes, expected):

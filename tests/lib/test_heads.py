@@ -70,6 +70,11 @@ def test_imagenet_has_open_clips_names_and_templates(clip, monkeypatch):
     assert (seen["classes"][744], seen["templates"]) == ("missile", ["a {}"])
     heads.zero_shot_head(path, ["a {}"], ["x", "y"])
     assert seen["classes"] == ["x", "y"]
+    own = [f"name {number}" for number in range(1000)]
+    heads.zero_shot_head(path, None, NAMES, own)
+    assert (seen["classes"], seen["templates"]) == (own, list(open_clip.OPENAI_IMAGENET_TEMPLATES))
+    with pytest.raises(InputError, match=r"has 2 names, and .* 1000 classes: .*\(tench, goldfish"):
+        heads.zero_shot_head(path, None, NAMES, ["x", "y"])
     with pytest.raises(InputError, match=r"needs `templates`"):
         heads.zero_shot_head(path, None, ["x", "y"])
 

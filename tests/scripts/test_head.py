@@ -138,6 +138,12 @@ def test_names_make_a_head_of_a_clip(study, clip):
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match=r"needs `templates`"):
         study(parent, {"head": "zero-shot", "input": INPUT})
+    named = study(parent, recipe | {"class_names": ["blue", "blue"]})
+    with torch.inference_mode():
+        _, _, same = networks.load_classifier(named, {}, 2)(images)
+    torch.testing.assert_close(same, expected[:, [0, 0]], rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match=r"`class_names` has 3 names, and .* 2 classes: .*\("):
+        study(parent, recipe | {"class_names": ["red", "blue", "green"]})
 
 
 def test_a_head_of_a_larger_imagenet_is_mapped(study, tmp_path):

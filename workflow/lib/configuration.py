@@ -63,7 +63,7 @@ OPTIONAL = {
     "supervised": (*SCHEDULE, *CROPS, *DROP_BLOCK),
     "simclr": (*SCHEDULE, "augmentation", "crop_ratio"),
     "clip": SCHEDULE,
-    "zero-shot": ("templates",),
+    "zero-shot": ("templates", "class_names"),
     "checkpoint": ("sha256",),
     "timm": ("options", "checkpoint", "sha256", "input"),
     "open_clip": ("checkpoint", "sha256", "input"),

@@ -24,7 +24,10 @@ UNKNOWN = 0.01
 
 
 def zero_shot_head(
-    path: str | os.PathLike, templates: Sequence[str] | None, classes: Sequence[str]
+    path: str | os.PathLike,
+    templates: Sequence[str] | None,
+    classes: Sequence[str],
+    names: Sequence[str] | None = None,
 ) -> tuple[nn.Module, nn.Linear]:
     """Turn class names into a linear head on a CLIP's normalised image embeddings.
 
@@ -36,7 +39,10 @@ def zero_shot_head(
         Each holds one `{}`, for the class name; their embeddings are averaged. None takes those
         that open_clip has for ImageNet (Radford et al. 2021), if the classes are ImageNet's.
     classes : sequence of str
-        Names; those of ImageNet are replaced by open_clip's own, for its own networks.
+        The study's.
+    names : sequence of str, optional
+        What to call them in the templates; by default as they are, or for open_clip's networks and
+        ImageNet's classes by open_clip's own names.
 
     Returns
     -------
@@ -48,7 +54,8 @@ def zero_shot_head(
     Raises
     ------
     InputError
-        If the network is no CLIP, there are no templates, or its tokenizer cannot be had.
+        If the network is no CLIP, there are no templates, there is not one name a class, or its
+        tokenizer cannot be had.
     """
     recipe, tensors = networks.load_tensors(path)
     text = networks.part(tensors, "clip")
@@ -60,7 +67,7 @@ def zero_shot_head(
     if "clip" in recipe:
         clip, tokenizer = whole_model(recipe["clip"]), _tokenizer(recipe)
         if list(classes) == list(imagenet.classes()[1]):
-            classes = open_clip.IMAGENET_CLASSNAMES
+            names = names or open_clip.IMAGENET_CLASSNAMES
             templates = templates or open_clip.OPENAI_IMAGENET_TEMPLATES
     else:
         clip = text_image_model(recipe, networks.create(recipe, recipe["projection"]))
@@ -70,11 +77,18 @@ def zero_shot_head(
             "the classes are not ImageNet's, so the head zero-shot needs `templates`: write some, "
             'such as ["a photo of a {}."], into the model\'s entry'
         )
+    names = list(names or classes)
+    if len(names) != len(classes):
+        first = ", ".join(map(str, classes[:10])) + ", ..." * (len(classes) > 10)
+        raise InputError(
+            f"`class_names` has {len(names)} names, and the study has {len(classes)} classes: write "
+            f"one for each, in their order ({first})"
+        )
     images = {f"visual.{key}": tensor for key, tensor in networks.part(tensors).items()}
     networks.load_into(clip, text | images, path)
     device = networks.device()
     weights = open_clip.build_zero_shot_classifier(
-        clip.eval().to(device), tokenizer, list(classes), list(templates), device=device
+        clip.eval().to(device), tokenizer, names, list(templates), device=device
     )
     head = nn.Linear(weights.shape[0], weights.shape[1], bias=False)
     with torch.no_grad():

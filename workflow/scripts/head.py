@@ -69,7 +69,7 @@ def head(
     match recipe["head"]:
         case "zero-shot":
             network, parts["head"] = heads.zero_shot_head(
-                parent[0], recipe.get("templates"), table.classes
+                parent[0], recipe.get("templates"), table.classes, recipe.get("class_names")
             )
         case "class-mapping" if "labels" in own:
             network = networks.create(own, len(networks.class_of_label(own["labels"], classes)))
