@@ -80,10 +80,14 @@ class Pretrained:
     classes: int
 
     @property
+    def title(self) -> str:
+        """What to call it: its name, or that of its folder."""
+        return Path(self.name.partition(":")[2]).name if ":" in self.name else self.name
+
+    @property
     def key(self) -> str:
         """Its key in the study: small letters, digits and single hyphens."""
-        name = Path(self.name.partition(":")[2]).name if ":" in self.name else self.name
-        return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -283,7 +287,8 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
         guess = "base" if model is base else f"guess: {category}"
         entries.append(
             f"  # {model.architecture}, {head}. {guess[0].upper()}{guess[1:]}: {why}.\n"
-            f"  {quote(model.key)}: {{name: {quote(model.name)}, {own}, train_data: {quote(data)}}}"
+            f"  {quote(model.key)}: {{name: {quote(model.title)}, {own}, "
+            f"train_data: {quote(data)}}}"
         )
     pool = ", ".join(quote(each.key) for each in others)
     splits = ", ".join(f"{split}: {count}" for split, count in images.splits.items())

@@ -39,6 +39,28 @@ def test_the_solution_is_that_of_scikit_learn(data, l2):
     assert probe.converged
 
 
+@pytest.mark.parametrize("examples", [12, 100])
+def test_fewer_examples_than_dimensions_have_the_same_minimum(data, examples):
+    rng = np.random.default_rng(1)
+    noise = torch.from_numpy(rng.normal(size=(600, 200)) * rng.uniform(0.1, 9, 200))
+    features, labels = torch.cat([data[0], noise], 1)[:examples], data[1][:examples]
+    l2, tolerance = 1e-2, 1e-7
+    start = probes.fit_path(torch.cat([data[0], noise], 1), data[1], 3, [1.0])[0]
+    scale = features.std(0, correction=0)
+    standard = (features - features.mean(0)) / torch.where(scale > 0, scale, 1)
+    reference = LogisticRegression(C=1 / (examples * l2), tol=1e-10, max_iter=5000)
+    reference.fit(standard.numpy(), labels.numpy())
+    for begin in (None, start):
+        (probe,) = probes.fit_path(features, labels, 3, [l2], tolerance=tolerance, start=begin)
+        assert probe.converged
+        np.testing.assert_allclose(
+            (probe.weight * scale).numpy(), reference.coef_ - reference.coef_.mean(0), atol=1e-4
+        )
+        residuals = (probe(features).softmax(1) - torch.eye(3)[labels]) / examples
+        slope = residuals.T @ standard + l2 * probe.weight * scale
+        assert slope.abs().max() <= 1.01 * tolerance
+
+
 def test_a_path_gives_what_single_fits_give_in_the_order_asked_for(data):
     strengths = [1e-3, 1.0, 1e-2]
     path = probes.fit_path(*data, 3, strengths, tolerance=1e-8)

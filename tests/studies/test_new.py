@@ -174,8 +174,8 @@ def test_a_folder_of_weights_is_a_model(tmp_path):
     (tmp_path / "My net").mkdir()
     (tmp_path / "My net/config.json").write_text(json.dumps(config))
     model = find(f"local-dir:{tmp_path / 'My net'}")
-    assert (model.key, model.architecture, model.tag, model.classes) == (
-        "my-net", "test_resnet", "mine", 10,
+    assert (model.title, model.key, model.architecture, model.tag, model.classes) == (
+        "My net", "my-net", "test_resnet", "mine", 10,
     )  # fmt: skip
     with pytest.raises(InputError, match=r"cannot read .*config\.json"):
         find(f"local-dir:{tmp_path}")

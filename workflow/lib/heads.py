@@ -81,8 +81,8 @@ def zero_shot_head(
     if len(names) != len(classes):
         first = ", ".join(map(str, classes[:10])) + ", ..." * (len(classes) > 10)
         raise InputError(
-            f"`class_names` has {len(names)} names, and the study has {len(classes)} classes: write "
-            f"one for each, in their order ({first})"
+            f"`class_names` has {len(names)} names, and the study has {len(classes)} classes: "
+            f"write one for each, in their order ({first})"
         )
     images = {f"visual.{key}": tensor for key, tensor in networks.part(tensors).items()}
     networks.load_into(clip, text | images, path)

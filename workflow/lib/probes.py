@@ -102,8 +102,8 @@ class Streamed:
         """
         examples, dimensions = self.shape
         # The features themselves and, for a fit, without those held out, and standardised in
-        # float64 and float32; logits and residuals.
-        needed = (20 if classes else 4) * examples * dimensions
+        # float64 and float32, or with a basis; logits and residuals.
+        needed = (20 + 16 * (examples < dimensions) if classes else 4) * examples * dimensions
         needed += 3 * 8 * min(examples * classes, LOGITS)
         free = MEMORY
         if self.device.type == "cuda":
@@ -190,8 +190,9 @@ def fit_path(
     minimises each.
 
     L-BFGS works on weights rotated and scaled so that the loss is about equally curved in all
-    directions where it starts, which halves its iterations or better on features of networks. The
-    minimum is the same.
+    directions where it starts, which halves its iterations or better on features of networks. Where
+    there are fewer examples than dimensions, it works in the space that these span, in which the
+    best weights lie. The minimum is the same.
 
     Parameters
     ----------
@@ -228,12 +229,13 @@ def fit_path(
     if start is not None:
         weight = torch.where(scale.isfinite(), start.weight * scale, 0.0)
         bias = start.bias + start.weight @ mean
+    weight = problem.inside(weight)
     probes = {}
     for l2 in sorted(strengths, reverse=True):
         weight, bias, loss, gradient = _minimise(problem, weight, bias, l2, tolerance, iterations)
         if not gradient <= tolerance:
             log.warning("%s of L2 %g did not converge: gradient %.1e", name, l2, gradient)
-        own = weight / scale
+        own = problem.outside(weight) / scale
         probes[l2] = Probe(own, bias - own @ mean, l2, loss, gradient, gradient <= tolerance)
     return [probes[l2] for l2 in strengths]
 
@@ -244,6 +246,8 @@ class _Linear:
     They are most of the work, and twice as fast so, or thirty times on many GPUs. All else is in
     float64.
     """
+
+    basis: Tensor | None = None
 
     def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
         self.labels, self.outputs, self.exact, self.source = labels, outputs, False, features
@@ -258,7 +262,19 @@ class _Linear:
             self.scale = self._useful(standard.std(0, correction=0))
             standard -= self.mean
             standard /= self.scale
+            if standard.shape[0] < standard.shape[1]:
+                # Weights have a penalty and so are combinations of the examples.
+                self.basis = torch.linalg.qr(standard.T).Q  # (dimensions, examples)
+                standard = standard @ self.basis
             self.source, self.rough = standard, standard.float()
+
+    def inside(self, weight: Tensor) -> Tensor:
+        """Weights in the space in which they are fitted, from those of standardised features."""
+        return weight if self.basis is None else weight @ self.basis
+
+    def outside(self, weight: Tensor) -> Tensor:
+        """Weights of standardised features, or slopes by them, from those in that space."""
+        return weight if self.basis is None else weight @ self.basis.T
 
     def _useful(self, scale: Tensor) -> Tensor:
         # A dimension that is constant but for rounding has nothing to tell.
@@ -368,9 +384,12 @@ def _minimise(
         slope = slope + l2 * own
         inner.grad = (slope @ directions) * widths
         inner_bias.grad = bias_slope * width
-        gradient = max(float(slope.abs().max()), float(bias_slope.abs().max()))
-        found.update(weight=own, bias=own_bias, loss=float(loss), gradient=gradient)
+        found.update(weight=own, bias=own_bias, loss=float(loss), slopes=(slope, bias_slope))
         return loss
+
+    def gradient() -> float:
+        slope, bias_slope = found["slopes"]
+        return max(float(problem.outside(slope).abs().max()), float(bias_slope.abs().max()))
 
     optimiser = torch.optim.LBFGS(
         [inner, inner_bias],
@@ -382,7 +401,7 @@ def _minimise(
     problem.exact = False
     closure()
     done = 0
-    while done < iterations and (not problem.exact or found["gradient"] > tolerance):
+    while done < iterations and (not problem.exact or gradient() > tolerance):
         before = found["loss"]
         optimiser.param_groups[0].update(max_iter=min(STEPS, iterations - done), max_eval=3 * STEPS)
         optimiser.step(closure)
@@ -391,10 +410,10 @@ def _minimise(
         stuck = before - found["loss"] <= (1e-15 if problem.exact else 1e-6) * before
         if problem.exact and stuck:
             break
-        if stuck or found["gradient"] <= ROUGH * tolerance:
+        if stuck or gradient() <= ROUGH * tolerance:
             problem.exact = True
             closure()
-    return found["weight"], found["bias"], found["loss"], found["gradient"]
+    return found["weight"], found["bias"], found["loss"], gradient()
 
 
 def fit(

@@ -7,6 +7,8 @@ the pairs gets right. Dotted, the angles from which on a model's top class is th
 on at least 99 % of the examples on which the top classes differ.
 """
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
@@ -160,14 +162,16 @@ def draw_plane(
         ax.plot(log_odds(across[inside]), log_odds(up[inside]), zorder=3, **DOTTED)
     margin = 0.04 * (stop - start)
     ticks = [tick for tick in TICKS if low <= tick <= high * (1 + 1e-9)]
+    if high > 0.9999:
+        ticks = ticks[::-2]  # the names of all would run into one another
     names = [f"{100 * tick:.10g}" for tick in ticks]
     span = (start - margin, stop + margin)
     ax.set(xlim=span, ylim=span, aspect="equal")
     ax.set_xticks(log_odds(np.array(ticks)), names)
     ax.set_yticks(log_odds(np.array(ticks)), names)
     ax.set_title(LOOKS[pair["category"].iloc[0]].name, loc="left")
-    ax.set_xlabel(f"Confidence of {pair['name_2'].iloc[0]} (%)")
-    ax.set_ylabel(f"Confidence of {pair['name_1'].iloc[0]} (%)")
+    ax.set_xlabel(textwrap.fill(f"Confidence of {pair['name_2'].iloc[0]} (%)", 36))
+    ax.set_ylabel(textwrap.fill(f"Confidence of {pair['name_1'].iloc[0]} (%)", 36))
 
 
 def draw_histograms(ax: Axes, pair: pd.DataFrame, table: pd.DataFrame) -> None:
