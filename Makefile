@@ -13,7 +13,7 @@ study: .venv/made
 	@$(BIN)/python -m studies.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
 
 test: .venv/made
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 lint: .venv/made
 	$(BIN)/ruff check

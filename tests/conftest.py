@@ -1,12 +1,19 @@
-"""Which tests go together where several processes share them (`pytest -n 2 --dist loadgroup`)."""
+"""Which tests go together where several processes share them (`pytest -n 2`)."""
 
 import pytest
 
-SHARED = {"finished", "finished_folder_study"}
+SHARING = ("bad_input", "brought", "reruns", "study")
+"""Files of tests/run whose tests use the same finished studies."""
 
 
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, and all that use the finished small studies."""
-    for item in items:
-        group = "small" if SHARED & set(item.fixturenames) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            """Keep a file's tests in one process, and those of all files that share a study."""
+            file = nodeid.partition("::")[0]
+            return "sharing" if file in {f"tests/run/test_{name}.py" for name in SHARING} else file
+
+    return Scheduling(config, log)
