@@ -258,6 +258,7 @@ rule train:
     output: "train{n}.txt"
     shell: "echo run $SLURM_JOB_PARTITION gpus ${{CUDA_VISIBLE_DEVICES-none}} >> {output}; sleep 12"
 rule extract:
+    input: "train1.txt", "train2.txt"
     output: "extract{n}.txt"
     shell: "echo run $SLURM_JOB_PARTITION gpus ${{CUDA_VISIBLE_DEVICES-none}} >> {output}"
 rule pairs:
