@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from workflow.lib.datasets import Manifest, Split, digest_files
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.digests import digest_files
 from workflow.lib.jobs import InputError
 
 TRAIN = Split(np.array(["train/cat/a b.png", 'train/dog/"1".png']), np.array([0, 2]))

@@ -13,9 +13,9 @@ import open_clip
 import timm
 from timm.data import ImageNetInfo
 
-from tests.lib.test_hub import TINY
+from tests.tiny_clip import TINY, write_checkpoint
 from workflow.lib import heads, imagenet, networks
-from workflow.lib.clip import TextTower, whole_model
+from workflow.lib.clip import TextTower
 from workflow.lib.jobs import InputError
 
 IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -25,14 +25,7 @@ NAMES = imagenet.classes()[1]
 @pytest.fixture
 def clip(tmp_path):
     """A small CLIP of open_clip's with random weights, and its checkpoint."""
-    (tmp_path / "tiny-clip.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(tmp_path / "tiny-clip.json")
-    torch.manual_seed(0)
-    model = whole_model(TINY).eval()
-    path = tmp_path / "clip.safetensors"
-    recipe = {"open_clip": "tiny-clip", "clip": TINY, "head": "pretraining"}
-    networks.save(path, recipe, model.visual, clip=TextTower(model))
-    return model, path
+    return write_checkpoint(tmp_path)
 
 
 def test_zero_shot_logits_are_open_clips_own(clip, tmp_path):

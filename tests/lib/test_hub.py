@@ -1,7 +1,6 @@
 """Public networks: their preprocessing, and weights loaded as timm and open_clip load them."""
 
 import hashlib
-import json
 import pickle
 import threading
 import time
@@ -22,15 +21,11 @@ from timm.models import save_for_hf
 from timm.models._hub import load_model_config_from_path
 
 from tests.run.photographs import write_weights
+from tests.tiny_clip import TINY, register
 from workflow.lib import hub, networks
 from workflow.lib.jobs import InputError
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 64, "layers": 1, "width": 64, "patch_size": 32},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +40,7 @@ def lite(tmp_path_factory):
 def tiny_clip(tmp_path_factory):
     """A small architecture of open_clip's kind, and a file of random weights for it."""
     folder = tmp_path_factory.mktemp("clip")
-    (folder / "tiny-clip.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(folder / "tiny-clip.json")
+    register(folder)
     torch.manual_seed(0)
     model = open_clip.create_model("tiny-clip").eval()
     save_file(model.state_dict(), folder / "tiny.safetensors")

@@ -1,7 +1,5 @@
 """Heads as jobs: fitted on features, made of names, mapped, or checked, and loaded again."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +10,8 @@ import workflow.lib.compat  # noqa: F401  (before timm)
 import open_clip
 import timm
 
-from tests.lib.test_hub import TINY
+from tests.tiny_clip import write_checkpoint
 from workflow.lib import imagenet, networks, probes
-from workflow.lib.clip import TextTower, whole_model
 from workflow.lib.datasets import Manifest, Split
 from workflow.lib.images import Images
 from workflow.lib.jobs import InputError
@@ -67,13 +64,7 @@ def trained(tmp_path, architecture: str, classes: int = 5, **options):
 @pytest.fixture
 def clip(tmp_path):
     """A small CLIP of open_clip's with random weights, and its checkpoint."""
-    (tmp_path / "tiny-clip.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(tmp_path / "tiny-clip.json")
-    torch.manual_seed(0)
-    model = whole_model(TINY).eval()
-    recipe = {"open_clip": "tiny-clip", "clip": TINY, "head": "pretraining", "input": INPUT}
-    networks.save(tmp_path / "clip.safetensors", recipe, model.visual, clip=TextTower(model))
-    return model, tmp_path / "clip.safetensors"
+    return write_checkpoint(tmp_path, input=INPUT)
 
 
 @pytest.mark.parametrize("batch", [512, 7])

@@ -21,15 +21,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from workflow.lib.datasets import Split
+from workflow.lib.datasets import HELD, Split
 from workflow.lib.jobs import InputError
 from workflow.lib.outputs import BLOCK
 
 log = logging.getLogger("uncorrelated")
 
 ID = ("ids", "id")  # what the ids may be called
-FEATURELESS = (".csv", ".npy")
-SCORED = ["calibration", "test"]
+SCORED = list(HELD)
 
 
 def needed_splits(study: Mapping, model: str) -> list[str]:

@@ -22,6 +22,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from workflow.lib import hub
+from workflow.lib.datasets import HELD
 from workflow.lib.jobs import InputError
 
 NETWORK = ("architecture", "options", "input")
@@ -85,9 +86,6 @@ INHERITS = {
     "class-mapping": ("input", "labels"),
 }
 """What each kind takes from the recipe of the network it comes from."""
-
-HELD = ("calibration", "test")
-"""Splits that nothing is learnt from."""
 
 TRAINED_BY = ("supervised", "distillation", "simclr", "clip")
 """Objectives of networks that are trained here."""

@@ -7,13 +7,16 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from workflow.lib.jobs import InputError, replacing
+
+HELD = ("calibration", "test")
+"""Splits that nothing is learnt from, and that every model is scored on."""
 
 SOURCE, CLASSES = "# source", "# classes"  # first cells of lines of the manifest
 SINGLE = ["label", "class"]  # columns of a manifest of one label an image
@@ -108,28 +111,3 @@ class Manifest:
             },
             source,
         )
-
-
-def digest_files(files: Iterable[str | os.PathLike], listing: str = "") -> str:
-    """SHA-256 of the names and contents of files, and of what is said of others.
-
-    Parameters
-    ----------
-    files : iterable of path
-    listing : str
-        What stands for files that are too many to be read.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read.
-    """
-    whole = hashlib.sha256(listing.encode())
-    for path in files:
-        try:
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}; restore it") from error
-        whole.update(f"{path}\t{content}\n".encode(errors="surrogateescape"))
-    return whole.hexdigest()

@@ -16,15 +16,14 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from workflow.lib import imagenet, parquet, voc
-from workflow.lib.datasets import Manifest, Split
+from workflow.lib.datasets import HELD, Manifest, Split
 from workflow.lib.decoding import FASHION_MNIST_SHA256, Decoder, read_idx
-from workflow.lib.jobs import InputError, Progress
+from workflow.lib.jobs import InputError, Progress, ahead
 
 log = logging.getLogger("uncorrelated")
 
@@ -44,7 +43,6 @@ IMAGES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 PARQUET = (".parquet",)
-HELD = ("calibration", "test")  # splits that are never learnt from
 EXACT = 10_000, 2**32  # files and bytes up to which Snakemake itself watches every file
 
 
@@ -278,15 +276,12 @@ def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
         return None
 
     progress, kept = Progress(len(split.ids), "images checked"), []
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(split.ids), 1024):
-            block = split.ids[start : start + 1024].tolist()
-            for row, error in enumerate(pool.map(problem, block), start):
-                if error:
-                    log.warning("left out %s: %s", split.ids[row], error)
-                else:
-                    kept.append(row)
-            progress.advance(len(block))
+    for row, error in enumerate(ahead(problem, split.ids.tolist(), threads, each=4)):
+        if error:
+            log.warning("left out %s: %s", split.ids[row], error)
+        else:
+            kept.append(row)
+        progress.advance(1)
     return Split(split.ids[kept], split.labels[kept])
 
 

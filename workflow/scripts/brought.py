@@ -6,8 +6,8 @@ from workflow.lib import brought as files_of
 from workflow.lib import outputs
 from workflow.lib.accuracy import count_right
 from workflow.lib.datasets import Manifest
+from workflow.lib.digests import verify
 from workflow.lib.jobs import InputError
-from workflow.lib.weights import verify
 
 log = logging.getLogger("uncorrelated")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from workflow.lib.datasets import digest_files
+from workflow.lib.digests import digest_files
 from workflow.lib.layouts import build_manifest
 
 

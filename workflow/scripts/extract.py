@@ -9,7 +9,7 @@ import logging
 import timm
 import torch
 
-from workflow.lib import networks, outputs, weights
+from workflow.lib import digests, networks, outputs
 from workflow.lib.datasets import Manifest
 from workflow.lib.images import Images
 from workflow.lib.inference import Inference
@@ -61,7 +61,7 @@ def extract(
     classifier = networks.load_classifier(checkpoint, recipe, len(classes)).to(device)
     attributes = {
         "model": model,
-        "weights": weights.digest(checkpoint),
+        "weights": digests.digest(checkpoint),
         "preprocessing": json.dumps(recipe["input"]),
         "precision": extraction["precision"],
         "compiled": extraction["compile"],

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from workflow.lib import hub, networks
-from workflow.lib import weights as digests
+from workflow.lib import digests, hub, networks
 from workflow.lib.datasets import Manifest
 from workflow.lib.jobs import InputError
 

@@ -4,7 +4,8 @@ import logging
 
 import numpy as np
 
-from workflow.lib.datasets import Manifest, Split, digest_files
+from workflow.lib.datasets import Manifest, Split
+from workflow.lib.digests import digest_files
 from workflow.lib.voc import check_tasks, read_voc
 
 log = logging.getLogger("uncorrelated")

@@ -1,7 +1,8 @@
-"""Weights by digest, so that a file which changed under the same name is noticed."""
+"""Files by digest, so that one which changed under the same name is noticed."""
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from workflow.lib.jobs import InputError, replacing
@@ -19,7 +20,27 @@ def digest(path: str | os.PathLike) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(f"cannot read {path}: {error.strerror}; restore it") from error
+
+
+def digest_files(files: Iterable[str | os.PathLike], listing: str = "") -> str:
+    """SHA-256 of the names and contents of files, and of what is said of others.
+
+    Parameters
+    ----------
+    files : iterable of path
+    listing : str
+        What stands for files that are too many to be read.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    whole = hashlib.sha256(listing.encode())
+    for path in files:
+        whole.update(f"{path}\t{digest(path)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()
 
 
 def verify(path: str | os.PathLike, expected: str | None, entry: str) -> str:

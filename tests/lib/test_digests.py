@@ -1,11 +1,11 @@
-"""Weights by digest."""
+"""Files by digest."""
 
 import hashlib
 
 import pytest
 
+from workflow.lib.digests import digest, remember, verify
 from workflow.lib.jobs import InputError
-from workflow.lib.weights import digest, remember, verify
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, of "abc"
 
