@@ -1,5 +1,6 @@
 """The same study on a real SLURM cluster: same results, whatever is killed on the way."""
 
+import contextlib
 import os
 import random
 import re
@@ -138,11 +139,22 @@ def local(tmp_path_factory) -> Checkout:
     return checkout
 
 
+def pause_a_job(cluster: Cluster) -> bool:
+    """Pause a running job; gives whether one is paused, which SLURM says a moment later."""
+    for number in cluster.jobs("RUNNING")[:1]:
+        with contextlib.suppress(RuntimeError):  # it has just ended
+            cluster.run("scancel", "--signal=STOP", "--full", number)
+    return bool(cluster.jobs("STOPPED"))
+
+
 def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submission) -> int:
     """Kill something; gives the number of jobs that were at work on what was killed."""
     running = cluster.jobs("RUNNING")
     if how == "snakemake":
-        # At once, as when the login node dies: its jobs go on, until the next run ends them.
+        # At once, as when the login node dies: its jobs go on, until the next run ends them. One is
+        # paused, or all might have ended by themselves by then.
+        until(lambda: pause_a_job(cluster))
+        running = cluster.jobs("RUNNING", "STOPPED")
         os.killpg(submission.process.pid, signal.SIGKILL)
         submission.process.wait()
         checkout.run("--unlock", study=STUDY)
