@@ -3,7 +3,6 @@
 import workflow.lib.compat  # noqa: F401  (before timm)
 
 # isort: split
-import fcntl
 import importlib.util
 import logging
 import os
@@ -200,7 +199,34 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, caplog):
     assert asked == ["6", "7", "8"]
     assert "going on at image 6" in caplog.text
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
-    assert not part.exists()
+
+
+def test_nothing_is_decoded_again_when_snakemake_deletes_what_it_did_not_see_finished(tmp_path):
+    names = [str(i) for i in range(9)]
+    prepare(picture, names, GEOMETRY, tmp_path / "a.npy")
+    before = (tmp_path / "a.npy").read_bytes()
+    (part,) = tmp_path.glob("a.npy.*.part")
+    assert part.samefile(tmp_path / "a.npy")  # a second name, no second copy
+    (tmp_path / "a.npy").unlink()
+    prepare(lambda _: pytest.fail("decoded again"), names, GEOMETRY, tmp_path / "a.npy")
+    assert (tmp_path / "a.npy").read_bytes() == before
+
+
+def test_images_found_anew_since_a_run_was_killed_are_decoded_anew(tmp_path):
+    names, manifest = [str(i) for i in range(9)], tmp_path / "manifest.tsv"
+    manifest.touch()
+    interrupted(tmp_path / "a.npy", 6, inputs=[manifest])
+    (part,) = tmp_path.glob("a.npy.*.part")
+    later = part.stat().st_mtime + 1
+    os.utime(manifest, (later, later))
+    asked = []
+
+    def decode(name):
+        asked.append(name)
+        return picture(name)
+
+    prepare(decode, names, GEOMETRY, tmp_path / "a.npy", inputs=[manifest])
+    assert asked == names
 
 
 @pytest.mark.parametrize(
@@ -218,19 +244,8 @@ def test_a_run_killed_with_other_images_or_code_starts_over(tmp_path, change):
 
     prepare(decode, path=tmp_path / "a.npy", **arguments)
     assert sorted(asked) == list("012345678")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
-
-
-def test_two_jobs_cannot_write_one_array(tmp_path):
-    interrupted(tmp_path / "a.npy", 3)
-    (part,) = tmp_path.glob("a.npy.*.part")
-    names = [str(i) for i in range(9)]
-    with open(part, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match=r"another job is writing .*a.npy.*part"):
-            prepare(picture, names, GEOMETRY, tmp_path / "a.npy")
-    prepare(picture, names, GEOMETRY, tmp_path / "a.npy")
-    assert len(np.load(tmp_path / "a.npy")) == 9
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 2 and len(list(tmp_path.glob("a.npy.*.part"))) == 1
 
 
 def test_an_array_larger_than_the_disk_is_told_before_an_image_is_read(tmp_path, monkeypatch):

@@ -83,6 +83,18 @@ def test_nothing_is_computed_again_when_snakemake_deletes_what_it_did_not_see_fi
         assert file.attributes == before[1]
 
 
+def test_images_made_anew_since_a_run_was_interrupted_are_computed_anew(tmp_path):
+    path, images = tmp_path / "test.h5", tmp_path / "images.npy"
+    images.touch()
+    write(path, SPLIT, Model(), WEIGHTS, [images])
+    again = Model()
+    assert write(path, SPLIT, again, WEIGHTS, [images]) == 0
+    later = path.stat().st_mtime + 1
+    os.utime(images, (later, later))
+    assert write(path, SPLIT, again, WEIGHTS, [images]) == EXAMPLES
+    assert again.rows == list(range(EXAMPLES))
+
+
 def test_outputs_of_other_weights_leave_the_published_file_whole_until_they_are(tmp_path):
     path = tmp_path / "test.h5"
     write(path, SPLIT, Model(), WEIGHTS)

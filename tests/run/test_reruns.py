@@ -4,6 +4,8 @@ import os
 import shutil
 import time
 
+import h5py
+import numpy as np
 import pytest
 
 from tests.run.conftest import SMALL, Checkout
@@ -124,6 +126,30 @@ def test_a_change_of_an_image_file_is_noticed_and_its_touch_is_not(tmp_path, fol
     assert checkout.planned(study) == {}
     image.write_bytes((checkout.path / "photos/train/red/01.png").read_bytes())
     assert checkout.planned(study)["dataset"] == 1
+
+
+def test_an_image_that_changed_after_a_run_that_failed_is_seen_by_its_models(
+    tmp_path, folder_study
+):
+    checkout, study = folder_study
+    file = "results/photos/outputs/mine/test.h5"
+    with h5py.File(checkout.path / file) as outputs:
+        before, ids = outputs["logits"][:], list(outputs["ids"].asstr())
+    (checkout.path / file).unlink()
+    # Once more, in a run that fails: what jobs would go on from is kept.
+    figure, broken = "results/photos/figures/figure2.png", "raise ValueError\n"
+    script = checkout.path / "workflow/scripts/figure2.py"
+    whole = script.read_text()
+    script.write_text(whole + broken)
+    assert checkout.snakemake(file, figure, "--keep-going", study=study).returncode == 1
+    assert (checkout.path / f"{file}.part").exists()
+    script.write_text(whole)
+    other = (checkout.path / "photos/test/green/00.png").read_bytes()
+    (checkout.path / "photos/test/red/00.png").write_bytes(other)
+    checkout.run(file, study=study)
+    with h5py.File(checkout.path / file) as outputs:
+        changed = (outputs["logits"][:] != before).any(axis=1)
+    assert [ids[row] for row in np.flatnonzero(changed)] == ["test/red/00.png"]
 
 
 def test_a_style_edit_redraws_figures_and_computes_no_number(checkout):

@@ -1,6 +1,5 @@
 """Images decoded once: one array a geometry and split, which every model of that geometry reads."""
 
-import fcntl
 import glob
 import hashlib
 import io
@@ -9,9 +8,8 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 import workflow.lib.compat  # noqa: F401  (before timm)
 
@@ -21,7 +19,7 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
-from workflow.lib.jobs import InputError, Progress, ahead
+from workflow.lib.jobs import InputError, Progress, ahead, changed_since, publish
 
 log = logging.getLogger("uncorrelated")
 
@@ -33,6 +31,7 @@ def prepare(
     path: str | os.PathLike,
     threads: int = 1,
     identity: str = "",
+    inputs: Iterable[str | os.PathLike] = (),
 ) -> None:
     """Resize and crop images by timm's evaluation transform into one array on disk.
 
@@ -56,11 +55,13 @@ def prepare(
     identity : str
         What else the array depends on. A run that was killed is gone on from its last image, unless
         its identity, ids or geometry were others.
+    inputs : iterable of path
+        Files that say what to decode; a part file older than one of them is begun anew.
 
     Raises
     ------
     InputError
-        If an image cannot be read, the disk is too small, or another job writes the same array.
+        If an image cannot be read, or the disk is too small.
     """
     path = Path(path)
     transform = _transform(geometry)
@@ -80,6 +81,8 @@ def prepare(
         if other != part:
             log.info("starting over, since %s was made of other images or by other code", other)
             other.unlink()
+    if part.exists() and changed_since(part, inputs):
+        part.unlink()
     done = max(part.stat().st_size - start, 0) // stride if part.exists() else 0
     needed, free = (len(ids) - done) * stride, shutil.disk_usage(path.parent).free
     if needed > free:
@@ -88,7 +91,6 @@ def prepare(
             f"free some space and run again"
         )
     with open(part, "ab") as file:
-        _lock(file, part)
         if done:
             log.info("going on at image %d, from %s", done, part)
         file.truncate(start + done * stride if done else 0)
@@ -106,11 +108,10 @@ def prepare(
             for pixels in ahead(load, ids[done:], threads, each=4):
                 file.write(pixels)
                 progress.advance(1)
-            file.flush()
-            os.replace(part, path)
         except InputError:
             part.unlink()
             raise
+    publish(part, path)
 
 
 def _transform(geometry: dict) -> Callable[[Image.Image], torch.Tensor]:
@@ -125,18 +126,6 @@ def _transform(geometry: dict) -> Callable[[Image.Image], torch.Tensor]:
         mean=tuple(value / 255 for value in geometry.get("fill") or (0, 0, 0)),
         use_prefetcher=True,
     )
-
-
-def _lock(file: IO[bytes], part: Path) -> None:
-    """Keep other jobs from writing a part file until it is closed, or this job dies."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"another job is writing {part}; wait for it, or stop it, and run again"
-        ) from None
-    except OSError as error:
-        log.info("%s: this file system has no locks (%s)", part, error.strerror)
 
 
 class Images:

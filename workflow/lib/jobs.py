@@ -110,6 +110,37 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def publish(part: Path, path: Path) -> None:
+    """Give a complete part file the name of the result, too.
+
+    So the result is there whole or not at all. The part file, the same data under a second name,
+    stays until a run of the workflow succeeds: Snakemake deletes what a job made whose end it did
+    not see, or which shares a group with one that failed, and the job then has nothing to compute
+    again.
+    """
+    second = path.with_name(f".{path.name}.link")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(part, second)
+        os.utime(second)  # newer than its inputs, however old the part is
+    except OSError:  # a file system without second names
+        os.replace(part, path)
+    else:
+        os.replace(second, path)
+
+
+def changed_since(part: Path, inputs: Iterable[str | os.PathLike]) -> bool:
+    """Say whether one of a job's inputs is newer than a part file, as Snakemake would of a result.
+
+    What the part file holds is of an earlier input then.
+    """
+    for file in inputs:
+        if Path(file).stat().st_mtime_ns > part.stat().st_mtime_ns:
+            log.info("starting over, since %s is newer than %s", file, part)
+            return True
+    return False
+
+
 class Progress:
     """Log lines that say how far a job is, how fast it goes, and how long it will take.
 

@@ -2,10 +2,7 @@
 
 HDF5 datasets `logits` (examples, classes), `features` (examples, dimensions), `labels` and `ids`,
 rows in dataset order, chunks of whole rows. The attributes say what made them. Extraction writes a
-part file beside it, block by block, and publishes it at the end under the file's own name: it is
-there whole or not at all. The part file, the same data under a second name, stays until a run of
-the workflow succeeds: Snakemake deletes what a job made whose end it did not see, or which shares a
-group with one that failed, and the job then has nothing to compute again.
+part file beside it, block by block, and publishes it at the end under the file's own name.
 
 HDF5 locks nothing, which fails on some shared file systems: a published file never changes, and
 `jobs.run_script` sees to it that a part file has one writer.
@@ -14,14 +11,14 @@ HDF5 locks nothing, which fails on some shared file systems: a published file ne
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from workflow.lib.datasets import Split
-from workflow.lib.jobs import InputError, Progress
+from workflow.lib.jobs import InputError, Progress, changed_since, publish
 
 log = logging.getLogger("uncorrelated")
 
@@ -34,6 +31,7 @@ def write(
     split: Split,
     compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]],
     attributes: Mapping[str, str | int | float],
+    inputs: Iterable[str | os.PathLike] = (),
 ) -> int:
     """Compute a model's outputs on a split, going on from the part file of an interrupted run.
 
@@ -48,6 +46,9 @@ def write(
     attributes : mapping
         What the outputs depend on; a part file with others is begun anew. `images_per_second` among
         them stands for the rate at which the rows are computed.
+    inputs : iterable of path
+        Files that the rows are computed from and that no attribute tells apart; a part file older
+        than one of them is begun anew.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def write(
     identity = {"schema": SCHEMA, "digest": split.digest, **attributes}
     examples = len(split.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = _rows_done(part, identity)
+    done = _rows_done(part, identity, inputs)
     progress = Progress(examples, "images", done=done)
     began, before = time.monotonic(), done
     try:
@@ -106,26 +107,15 @@ def write(
         raise InputError(
             f"cannot write {part}: {why}; free some disk space and run again"
         ) from error
-    _publish(part, path)
+    publish(part, path)
     return examples - done
 
 
-def _publish(part: Path, path: Path) -> None:
-    """Give a complete part file the name of the outputs file, too."""
-    second = path.with_name(f".{path.name}.link")
-    second.unlink(missing_ok=True)
-    try:
-        os.link(part, second)
-        os.utime(second)  # newer than its inputs, however old the part is
-    except OSError:  # a file system without second names
-        os.replace(part, path)
-    else:
-        os.replace(second, path)
-
-
-def _rows_done(part: Path, identity: Mapping) -> int:
+def _rows_done(part: Path, identity: Mapping, inputs: Iterable[str | os.PathLike]) -> int:
     """How many rows a part file holds of what is to be computed; 0 if it can't be gone on from."""
     try:
+        if changed_since(part, inputs):
+            return 0
         with h5py.File(part, "r", locking=False) as file:
             if {key: file.attrs.get(key) for key in identity} == dict(identity):
                 return int(file.attrs["rows"])

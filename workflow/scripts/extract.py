@@ -77,7 +77,7 @@ def extract(
         if len(prepared) != len(table.splits[split].labels):
             raise InputError(f"{pixels} is not of the dataset in {tasks or manifest}; delete it")
         inference = Inference(classifier, prepared, model=model, **extraction)
-        outputs.write(file, table.splits[split], inference, attributes)
+        outputs.write(file, table.splits[split], inference, attributes, inputs=[pixels])
 
 
 if "snakemake" in globals():

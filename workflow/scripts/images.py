@@ -38,7 +38,7 @@ def images(
     decode = Decoder(dataset["kind"], dataset["path"], mode)
     table = Manifest.read(manifest)
     identity = json.dumps([dataset, table.source, code])
-    prepare(decode, table.splits[split].ids, geometry, array, threads, identity)
+    prepare(decode, table.splits[split].ids, geometry, array, threads, identity, [manifest])
 
 
 if "snakemake" in globals():

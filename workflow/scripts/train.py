@@ -68,7 +68,8 @@ def train(
     objective = _objective(recipe, pixels, labels, table.classes, parent)
     resume = Path(checkpoint).with_name("resume.pt")
     digests = [table.splits[name].digest for name in recipe["data"]]
-    training.train(objective, recipe, resume, [digests, table.source, code])
+    inputs = [manifest, *images, *parent]
+    training.train(objective, recipe, resume, [digests, table.source, code], inputs)
     network = objective.clip.visual if recipe["objective"] == "clip" else objective.network
     networks.save(checkpoint, recipe, network, **objective.parts())
 
