@@ -48,7 +48,13 @@ onstart:
 
 onsuccess:
     # Until now, jobs kept what they would have gone on from after a failure.
-    for pattern in ("**/images/*/*.part", "**/outputs/*/*.part", "models/*/resume.pt"):
+    for pattern in (
+        "**/images/*/*.part",
+        "**/outputs/*/*.part",
+        "models/*/*.part",
+        "models/*/features.h5",
+        "models/*/resume.pt",
+    ):
         for study in MEASURED:
             for path in Path("results", study).glob(pattern):
                 path.unlink()

@@ -29,7 +29,7 @@ BLOCK = 512  # rows written, flushed and resumed at a time; also a chunk
 def write(
     path: str | os.PathLike,
     split: Split,
-    compute: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]],
+    compute: Callable[[np.ndarray], tuple[np.ndarray | None, np.ndarray | None]],
     attributes: Mapping[str, str | int | float],
     inputs: Iterable[str | os.PathLike] = (),
 ) -> int:
@@ -42,7 +42,7 @@ def write(
     split : Split
     compute : callable
         Gives logits (rows, classes) and features (rows, dimensions) for an array of row numbers;
-        None for the features of a model without.
+        None for one that there is not.
     attributes : mapping
         What the outputs depend on; a part file with others is begun anew. `images_per_second` among
         them stands for the rate at which the rows are computed.
@@ -171,8 +171,8 @@ class Outputs:
     Attributes
     ----------
     logits, features : h5py.Dataset of float32
-        Shapes (examples, classes) and (examples, dimensions). Read them in contiguous blocks.
-        `features` is None in a file without.
+        Shapes (examples, classes) and (examples, dimensions); None in a file without. Read them in
+        contiguous blocks.
     labels : ndarray of int64, shape (examples,) or (examples, tasks)
     attributes : dict
 
@@ -193,7 +193,7 @@ class Outputs:
             raise InputError(f"cannot read {path}: {error}; {again}") from error
         try:
             self.attributes = dict(self._file.attrs)
-            self.logits, self.features = self._file["logits"], self._file.get("features")
+            self.logits, self.features = map(self._file.get, ("logits", "features"))
             self.labels = self._file["labels"][:]
         except (OSError, KeyError) as error:
             self.close()
@@ -204,7 +204,7 @@ class Outputs:
             problem = f"has layout {self.attributes.get('schema')}, not {SCHEMA}"
         elif self.attributes.get("digest") != split.digest:
             problem = "was made from other images or labels than this study's dataset"
-        elif self.attributes.get("rows") != examples or len(self.logits) != examples:
+        elif self.attributes.get("rows") != examples or len(self.labels) != examples:
             problem = f"holds {self.attributes.get('rows')} of {examples} images"
         if problem:
             self.close()

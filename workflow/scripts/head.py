@@ -10,22 +10,22 @@ elsewhere.
 import workflow.lib.compat  # noqa: F401  (before timm)
 
 # isort: split
-import logging
-from collections.abc import Callable, Iterator
+import glob
+import hashlib
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from workflow.lib import heads, networks, probes
-from workflow.lib.datasets import Manifest
+from workflow.lib import digests, heads, networks, outputs, probes
+from workflow.lib.datasets import Manifest, Split
 from workflow.lib.images import Images
-from workflow.lib.jobs import InputError, Progress
-
-log = logging.getLogger("uncorrelated")
-
-BATCH = 512  # images at a time, at first
+from workflow.lib.inference import Inference
+from workflow.lib.jobs import InputError, changed_since, publish
 
 
 def head(
@@ -36,6 +36,7 @@ def head(
     weights: list[str] | str,
     checkpoint: str,
     recipe: dict,
+    code: list[str],
     threads: int,
 ) -> None:
     """Write a classifier's checkpoint.
@@ -50,54 +51,66 @@ def head(
     weights : str or empty list
         Checkpoint from elsewhere, for the head `checkpoint`.
     checkpoint : str
-        The .safetensors file to write.
+        The .safetensors file to write. Until a run of the workflow succeeds it stays under a second
+        name, see `jobs.publish`; so do the features of an interrupted fit.
     recipe : dict
         Everything that the weights depend on, as the configuration completes it.
+    code : list of str
+        The rule's fingerprint: what was interrupted under other code starts over.
     threads : int
     """
     torch.set_num_threads(threads)
-    table = Manifest.read(manifest)
+    torch.backends.cudnn.allow_tf32 = False  # features as they are extracted
+    identity = json.dumps([recipe, code], sort_keys=True)
+    part = Path(f"{checkpoint}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}.part")
+    inputs = [manifest, *images, *parent, *([weights] if weights else [])]
+    if not part.exists() or changed_since(part, inputs):
+        for other in glob.glob(f"{glob.escape(checkpoint)}.*.part"):
+            os.unlink(other)
+        table = Manifest.read(manifest)
+        if recipe["head"] == "checkpoint":
+            network = networks.create(recipe, len(table.classes))
+            networks.load_into(network, networks.load_tensors(weights)[1], weights)
+            networks.save(part, recipe, network)
+        else:
+            network, parts = _with_head(table, images, parent[0], Path(checkpoint), recipe, code)
+            own, _ = networks.load_tensors(parent[0])
+            networks.save(part, own | recipe, network, **parts)
+    publish(part, Path(checkpoint))
+
+
+def _with_head(
+    table: Manifest, images: list[str], parent: str, checkpoint: Path, recipe: dict, code: list[str]
+) -> tuple[nn.Module, dict[str, nn.Module]]:
+    """Give a parent network its head: the network, and the head where that is a part of its own."""
+    own, tensors = networks.load_tensors(parent)
     classes = len(table.classes)
-    if recipe["head"] == "checkpoint":
-        _, tensors = networks.load_tensors(weights)
-        network = networks.create(recipe, classes)
-        networks.load_into(network, tensors, weights)
-        networks.save(checkpoint, recipe, network)
-        return
-    own, tensors = networks.load_tensors(parent[0])
-    parts = {}
     match recipe["head"]:
         case "zero-shot":
-            network, parts["head"] = heads.zero_shot_head(
-                parent[0], recipe.get("templates"), table.classes, recipe.get("class_names")
+            network, layer = heads.zero_shot_head(
+                parent, recipe.get("templates"), table.classes, recipe.get("class_names")
             )
+            return network, {"head": layer}
         case "class-mapping" if "labels" in own:
             network = networks.create(own, len(networks.class_of_label(own["labels"], classes)))
-            networks.load_into(network, networks.part(tensors), parent[0])
+            networks.load_into(network, networks.part(tensors), parent)
+            return network, {}
         case "class-mapping":
-            network = _mapped_head(parent[0], own, tensors, table.classes)
+            return _mapped_head(parent, own, tensors, table.classes), {}
+        case "lbfgs" if "clip" in own:
+            network = networks.create(own, 0)
+            networks.load_into(network, networks.part(tensors), parent)
+            classifier = networks.Classifier(network, nn.Identity())
+            probe = _fit(classifier, table, images, parent, checkpoint, recipe, code)
+            layer = nn.Linear(*reversed(probe.weight.shape))
+            layer.load_state_dict({"weight": probe.weight, "bias": probe.bias})
+            return network, {"head": layer}
         case "lbfgs":
-            pixels = Images(images, *map(recipe["input"].get, ("mean", "std")), networks.device())
-            labels = np.concatenate([table.splits[name].labels for name in recipe["data"]])
-            if len(pixels) != len(labels):
-                raise InputError(
-                    f"{images} hold {len(pixels)} images, but {manifest} lists {len(labels)}"
-                )
-            if "clip" in own:
-                network = networks.create(own, 0)
-                networks.load_into(network, networks.part(tensors), parent[0])
-                weight, bias = _fit(
-                    network, networks.embeddings_of, pixels, labels, classes, recipe, checkpoint
-                )
-                parts["head"] = nn.Linear(*reversed(weight.shape))
-                parts["head"].load_state_dict({"weight": weight, "bias": bias})
-            else:
-                network = networks.pretrained(parent[0], classes)
-                weight, bias = _fit(
-                    network, networks.features_of, pixels, labels, classes, recipe, checkpoint
-                )
-                networks.set_linear_head(network, weight, bias)
-    networks.save(checkpoint, own | recipe, network, **parts)
+            network = networks.pretrained(parent, classes)
+            classifier = networks.Classifier(network)
+            probe = _fit(classifier, table, images, parent, checkpoint, recipe, code)
+            networks.set_linear_head(network, probe.weight.float(), probe.bias.float())
+            return network, {}
 
 
 def _mapped_head(parent: str, own: dict, tensors: dict, classes: list[str]) -> nn.Module:
@@ -112,62 +125,49 @@ def _mapped_head(parent: str, own: dict, tensors: dict, classes: list[str]) -> n
 
 
 def _fit(
-    network: nn.Module,
-    run: Callable[[nn.Module, Tensor], Tensor | tuple[Tensor, Tensor]],
-    pixels: Images,
-    labels: np.ndarray,
-    classes: int,
+    classifier: networks.Classifier,
+    table: Manifest,
+    images: list[str],
+    parent: str,
+    checkpoint: Path,
     recipe: dict,
-    checkpoint: str,
-) -> tuple[Tensor, Tensor]:
-    """Fit an L-BFGS head on a network's features: weight (classes, dimensions) and bias.
+    code: list[str],
+) -> probes.Probe:
+    """Fit an L-BFGS head on what a network's head takes, on the CPU.
 
-    `run` gives the features of a batch of images, alone or before the network's outputs.
+    Features of a million images may not fit the memory: they are written beside the checkpoint, and
+    an interrupted extraction of them goes on from its block.
     """
+    splits = [table.splits[name] for name in recipe["data"]]
+    split = Split(*(np.concatenate([getattr(s, key) for s in splits]) for key in ("ids", "labels")))
     device = networks.device()
-    network.to(device).eval()
-    # Features of a million images may not fit the memory: they are written beside the checkpoint.
-    path = Path(checkpoint).with_name("features.f32")
-    try:
-        with open(path, "wb") as file:
-            for features in _features(network, run, pixels):
-                features.cpu().numpy().tofile(file)
-        network.cpu()
-        stored = np.memmap(path, np.float32, "r").reshape(len(pixels), -1)
+    pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
+    if len(pixels) != len(split.labels):
+        raise InputError(
+            f"{' and '.join(images)} hold {len(pixels)} images, but the manifest lists "
+            f"{len(split.labels)}; delete them and run again"
+        )
+    inference = Inference(classifier.to(device).eval(), pixels, model=checkpoint.parent.name)
+    path = checkpoint.with_name("features.h5")
+    made_of = {
+        "weights": digests.digest(parent),
+        "preprocessing": json.dumps(recipe["input"]),
+        "code": " ".join(code),
+    }
+    outputs.write(path, split, lambda rows: (None, inference(rows)[1]), made_of, images)
+    classifier.cpu()
+    with outputs.Outputs(path, split) as file:
         probe = probes.fit(
-            probes.Streamed([stored], device=device),
-            torch.from_numpy(labels).to(device),
-            classes,
+            probes.Streamed([file.features], device=device),
+            torch.from_numpy(split.labels).to(device),
+            len(table.classes),
             recipe["regularisation"],
             seed=recipe["seed"],
             name="the head",
         )
-    finally:
-        path.unlink(missing_ok=True)
-    return probe.weight.float().cpu(), probe.bias.float().cpu()
-
-
-def _features(network, run, pixels) -> Iterator[Tensor]:
-    """Features of batches of images, which are halved when memory runs out."""
-    progress, done, size = Progress(len(pixels), "images"), 0, BATCH
-    while done < len(pixels):
-        if size < BATCH:
-            torch.cuda.empty_cache()
-        try:
-            for batch in pixels.stream(done, size):
-                with torch.inference_mode():
-                    features = run(network, pixels.normalise(batch))
-                yield features[0] if isinstance(features, tuple) else features
-                done += len(batch)
-                progress.advance(len(batch))
-        except torch.OutOfMemoryError as error:
-            if size == 1:
-                raise InputError(
-                    "the GPU's memory is too small for one image of this network; free it of other "
-                    "programs, or take a larger one"
-                ) from error
-            size //= 2
-            log.warning("out of memory; going on with batches of %d", size)
+    for file in (path, Path(f"{path}.part")):
+        file.unlink(missing_ok=True)
+    return replace(probe, weight=probe.weight.cpu(), bias=probe.bias.cpu())
 
 
 if "snakemake" in globals():
