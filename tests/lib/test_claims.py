@@ -61,7 +61,8 @@ def test_conversion_grows():
 
 def classes(reinit: int, dataset: int) -> pd.DataFrame:
     rows = [
-        {"what": "class", "name_1": "Base", "name_2": category.title(), "category": category,
+        {"what": "class", "pair": f"base + {category}", "name_1": "Base",
+         "name_2": category.title(), "category": category,
          "specialist": "base" if place < special else np.nan}
         for category, special in (("reinit", reinit), ("dataset", dataset))
         for place in range(10)
@@ -74,6 +75,12 @@ def test_models_specialise(counts, holds):
     claim = claims.models_specialise(classes(*counts))
     assert claim.holds == holds
     assert f"Base and Dataset {counts[1]} of 10" in claim.evidence
+
+
+def test_pairs_of_models_with_the_same_names_are_told_apart():
+    claim = claims.models_specialise(classes(1, 6).assign(name_2="ResNet"))
+    assert claim.holds == YES
+    assert "Base and ResNet 1 of 10; Base and ResNet 6 of 10" in claim.evidence
 
 
 def first(gains) -> pd.DataFrame:
@@ -99,7 +106,14 @@ def test_low_accuracy_helps(gains, holds):
 
 def features(at_half) -> pd.DataFrame:
     rows = [
-        {"panel": "combined", "what": "model", "name": f"m{i}", "share": share, "accuracy": value}
+        {
+            "panel": "combined",
+            "what": "model",
+            "model": f"m{i}",
+            "name": f"M{i}",
+            "share": share,
+            "accuracy": value,
+        }
         for i, half in enumerate(at_half)
         for share, value in ((0, 0.7), (50, half), (100, 0.8))
     ]
@@ -110,7 +124,9 @@ def test_combined_features_are_compared_with_the_better_of_both():
     won = claims.combined_features_win(features([0.815, 0.82, 0.825]))
     assert won.holds == YES
     assert "+2.00 points" in won.evidence
-    assert "m2 (+2.50)" in won.evidence
+    assert "M2 (+2.50)" in won.evidence
+    alike = claims.combined_features_win(features([0.815, 0.82, 0.825]).assign(name="ResNet"))
+    assert "mean over 3 models; the best is ResNet (+2.50)" in alike.evidence
     # Better than one of both is not enough.
     assert claims.combined_features_win(features([0.78, 0.785, 0.775])).holds == NO
     assert claims.combined_features_win(features([0.75, 0.85, 0.8])).holds == UNCLEAR
@@ -128,6 +144,23 @@ def test_divergence_compresses(needed, holds):
     claim = claims.divergence_compresses(table)
     assert claim.holds == holds
     assert "never" in claim.evidence
+
+
+def test_no_model_reaches_the_target():
+    table = pd.DataFrame(
+        {"panel": "needed", "what": "model", "category": list(CATEGORIES), "dimensions": np.nan}
+    )
+    assert claims.divergence_compresses(table).holds == UNCLEAR
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_too_few_models_cannot_tell_is_said_so(count):
+    rows = pairs(RISING).head(count)
+    for ask in (claims.inconsistency_grows, claims.improvement_is_linear, claims.conversion_grows):
+        claim = ask(rows)
+        assert claim.holds == UNCLEAR
+        assert "not known (too few models" in claim.evidence
+        assert "nan" not in claim.evidence
 
 
 @pytest.mark.parametrize(("sign", "holds"), [(1, YES), (-1, NO)])

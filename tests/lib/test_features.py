@@ -21,6 +21,7 @@ def rank_dimensions(features, statistic, direction):
         (256, 0, 0, 96),
         (64, 75, 72, 16),  # a quarter of 64
         (64, 0, 0, 64),
+        (13, 50, 48, 7),  # six and a half
     ],
 )
 def test_shares_are_of_each_model_and_no_more_in_all_than_the_base(
@@ -31,6 +32,11 @@ def test_shares_are_of_each_model_and_no_more_in_all_than_the_base(
     assert (columns < 96).sum() == of_first
     assert (columns >= 96).sum() == of_second
     assert columns.max() < 96 + second
+
+
+def test_no_dimension_is_lost_to_rounding():
+    for dimensions in (1, 5, 7):
+        assert len(combine(dimensions, dimensions, 50, np.random.default_rng(0))) == dimensions
 
 
 def test_draws_follow_the_seed():

@@ -1,7 +1,6 @@
 """Confidences, angles and tests of specialisation: worked out by hand, and their properties."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from workflow.lib import specialisation
@@ -16,7 +15,6 @@ from workflow.lib.specialisation import (
     mcnemar,
     outcome,
     prevailing,
-    read_table,
     summarise,
 )
 
@@ -221,24 +219,6 @@ def test_summary_of_few_examples_is_empty_where_nothing_is_known():
     one = summarise(np.array([0.2]), np.array(["only_1"]))
     assert (one["theta"], one["accuracy_1"], one["accuracy_2"], one["p"]) == (0.2, 1, 0, 1)
     assert np.isnan([one["theta_low"], one["theta_high"]]).all()
-
-
-def test_names_survive_a_table(tmp_path):
-    path = tmp_path / "table.tsv"
-    table = pd.DataFrame(
-        {
-            "class": ["NA", "007", "nan"],
-            "label": [0, 1, 2],
-            "theta": [0.1, np.nan, 1 / 3],
-            "specialist": ["", "base", ""],
-            "union": [True, False, True],
-        }
-    )
-    table.to_csv(path, sep="\t", index=False)
-    back = read_table(path)
-    for column in table:
-        assert back[column].isna().tolist() == table[column].isna().tolist()
-        assert back[column].dropna().tolist() == table[column].dropna().tolist()
 
 
 def test_outcomes_are_the_columns_of_the_pairs_table():

@@ -46,6 +46,11 @@ def test_no_correlation_of_too_little(x, y):
     assert np.isnan(correlation(x, y)).all()
 
 
+def test_no_rank_correlation_of_four():
+    assert np.isnan(correlation([1, 2, 3, 4], [1, 2, 3, 4], rank=True)).all()
+    assert correlation([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], rank=True)[0] == pytest.approx(1)
+
+
 def test_slope_and_its_interval_by_hand():
     # Slope 8 / 10; residuals leave 10 - 8² / 10 = 3.6 over 3 degrees: error sqrt(1.2 / 10).
     value, low, high = slope([1, 2, 3, 4, 5], [2, 1, 3, 5, 4])

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from workflow.lib.jobs import InputError
+from workflow.lib.results import read_table
 from workflow.lib.tables import (
     NONE,
     UNCONVERGED,
@@ -121,6 +122,33 @@ def test_a_row_that_was_not_published_is_named(chosen):
     published = compare_with_base(PUBLISHED, PUBLISHED_PAIRS)
     with pytest.raises(InputError, match=r"models\.clip\.paper: .* 'CLIP-S'\?"):
         add_published(chosen[1], published, {"clip": "CLIPS"})
+
+
+def test_published_names_may_repeat_unless_they_are_asked_for(chosen):
+    published = compare_with_base(PUBLISHED, PUBLISHED_PAIRS)
+    twice = pd.concat([published, published, published.assign(name="ResNet", accuracy=0.5)])
+    table = add_published(chosen[1], twice, {"clip": "CLIP-S"}).set_index("model")
+    assert table.at["clip", "paper_accuracy"] == 0.7567
+    with pytest.raises(InputError, match=r"models\.seed\.paper: .* several models 'ResNet'"):
+        add_published(chosen[1], twice, {"seed": "ResNet"})
+
+
+def test_a_base_alone_is_compared_with_nothing(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("\t".join(PAIRS) + "\n")
+    rows = compare_with_base(MODELS.iloc[[2]], read_table(tmp_path / "pairs.tsv"))
+    assert rows["model"].tolist() == ["base"]
+    assert rows["error_inconsistency"].isna().all()
+
+
+def test_a_lopsided_interval_is_written_by_its_ends(chosen):
+    # Wilson: 40 of 40 right.
+    cells, _ = format_models(chosen[4].assign(accuracy=1, accuracy_low=0.9124, accuracy_high=1))
+    assert list(cells["Accuracy (%)"]) == ["100.00 (91.24 to 100.00)"]
+
+
+def test_small_temperatures_keep_their_digits(chosen):
+    cells, _ = format_models(chosen[4].assign(temperature=0.00432, converged=True))
+    assert list(cells["Temperature"]) == ["0.0043"]
 
 
 def test_no_dagger_without_a_temperature(chosen):

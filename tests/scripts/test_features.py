@@ -63,6 +63,11 @@ def test_a_row_for_each_probe_and_none_twice(study):
     assert table["converged"].all()
 
 
+def test_sizes_that_are_all_too_large_are_told(study):
+    with pytest.raises(InputError, match=r"features.dimensions: the smallest is 13, but base and"):
+        run(study, dimensions=[13, 99])
+
+
 def test_accuracy_is_that_of_scikit_learn_on_the_same_features(study):
     _, paths = study
     table = run(study, regularisation=[1e-2])

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.scripts.figure6 import figure6, summarise
+from workflow.lib.results import read_table
+from workflow.scripts.figure6 import figure6, limits, summarise
 
 MODELS = pd.DataFrame(
     {"model": ["a", "b", "c"], "name": ["A", "B", "C"], "category": ["reinit", "reinit", "arch"]}
@@ -51,6 +52,32 @@ def test_dimensions_to_the_accuracy_of_the_base():
     # From 0.6 to 0.9, two thirds of the way from 8 to 32 in the logarithm.
     assert table.at["c", "dimensions"] == pytest.approx(8 * 4 ** (2 / 3))
     assert summary(0.75).query("panel == 'needed'")["target"].iloc[0] == pytest.approx(0.6)
+
+
+def test_a_mean_is_of_the_models_that_reach_the_target():
+    means = summary().query("panel == 'needed' and what == 'mean'").set_index("category")
+    assert means.at["reinit", "models"] == 1  # b, and not a
+    assert means.at["reinit", "dimensions"] == pytest.approx(32)
+
+
+def test_an_axis_holds_its_values_and_the_target():
+    for values in ([61, 65], [20, 45], [70, 90], [76, 76], [30, 77]):
+        for shown in (True, False):
+            low, high = limits(pd.Series(values, dtype=float), 76.0, shown=shown)
+            assert low < max(values) < high
+            assert not shown or low < 76 < high
+    assert limits(pd.Series([30.0, 77.0]), 76.0, shown=True)[0] > 55
+
+
+def test_a_model_may_be_called_50(tmp_path):
+    names = {"a": "50", "b": "b", "c": "c"}
+    for model in "abc":
+        own = probes().query("model == @model").replace({"model": names})
+        own.to_csv(tmp_path / f"{model}.tsv", sep="\t", index=False)
+    MODELS.replace({"model": names}).to_csv(tmp_path / "models.tsv", sep="\t", index=False)
+    read = pd.concat([read_table(tmp_path / f"{model}.tsv") for model in "abc"])
+    table = summarise(read, read_table(tmp_path / "models.tsv"), "covariance", "lowest", 1.0)
+    assert set(table["model"].dropna()) == {"50", "b", "c"}
 
 
 def test_what_did_not_converge_is_marked():

@@ -39,7 +39,8 @@ def test_pairs_alone_answer_three_claims_with_the_mean_asked_for(tmp_path):
 
 def test_further_tables_answer_further_claims(tmp_path):
     classes = pd.DataFrame(
-        {"what": "class", "name_1": "A", "name_2": ["B"] * 3 + ["C"] * 3,
+        {"what": "class", "pair": ["a + b"] * 3 + ["a + c"] * 3, "name_1": "A",
+         "name_2": ["B"] * 3 + ["C"] * 3,
          "category": ["reinit"] * 3 + ["dataset"] * 3, "specialist": [None] * 3 + ["a", "c", None]}
     )  # fmt: skip
     table, page = run(tmp_path, classes=classes)

@@ -56,6 +56,7 @@ def inconsistency_grows(rows: pd.DataFrame) -> Claim:
     r, low, high = correlation(rows["rank"], rows["error_inconsistency"], rank=True)
     means = rows.groupby("rank")["error_inconsistency"].mean()
     told = ", ".join(f"{CATEGORIES[rank]} {100 * mean:.1f} %" for rank, mean in means.items())
+    told = told or "there is no other model"
     return Claim(
         "The more a model's training differs from the base's, the more their errors differ.",
         "figure1",
@@ -78,21 +79,29 @@ def improvement_is_linear(rows: pd.DataFrame) -> Claim:
         "figure2",
         holds,
         f"r = {_number(r, low, high)}, slope {_number(*slope(x, y))} points of accuracy for one "
-        f"of inconsistency; a parabola explains {100 * share:.1f} % more of the variance "
-        f"(p = {p:.2g}).",
+        f"of inconsistency"
+        + (
+            "."
+            if np.isnan(share)
+            else f"; a parabola explains {100 * share:.1f} % more of the variance (p = {p:.2g})."
+        ),
     )
 
 
 def conversion_grows(rows: pd.DataFrame) -> Claim:
     """Pearson's correlation of conversion rate and inconsistency, over main models."""
-    r, low, high = correlation(rows["error_inconsistency"], rows["conversion_rate"])
+    rates = rows["conversion_rate"]
+    r, low, high = correlation(rows["error_inconsistency"], rates)
     return Claim(
         "The more inconsistent the errors, the larger the share of them that the ensemble mends.",
         "figure2",
         verdict(low, high),
-        f"Correlation of conversion rate and inconsistency: {_number(r, low, high)}; conversion "
-        f"rates from {100 * rows['conversion_rate'].min():.0f} to "
-        f"{100 * rows['conversion_rate'].max():.0f} %.",
+        f"Correlation of conversion rate and inconsistency: {_number(r, low, high)}"
+        + (
+            f"; conversion rates from {100 * rates.min():.0f} to {100 * rates.max():.0f} %."
+            if rates.notna().any()
+            else "."
+        ),
     )
 
 
@@ -100,11 +109,11 @@ def models_specialise(classes: pd.DataFrame) -> Claim:
     """More classes with a specialist in the most divergent pair than in the least, and some."""
     counts, told = {}, []
     rows = classes[classes["what"] == "class"]
-    keys = ["name_1", "name_2", "category"]
-    for (first, second, category), group in rows.groupby(keys, sort=False):
-        special = group["specialist"].notna() & (group["specialist"] != "")
-        counts.setdefault(CATEGORIES.index(category), []).append(int(special.sum()))
-        told.append(f"{first} and {second} {int(special.sum())} of {len(group)}")
+    keys = ["pair", "name_1", "name_2", "category"]
+    for (_, first, second, category), group in rows.groupby(keys, sort=False):
+        special = int(group["specialist"].notna().sum())
+        counts.setdefault(CATEGORIES.index(category), []).append(special)
+        told.append(f"{first} and {second} {special} of {len(group)}")
     if len(counts) < 2:
         holds = UNCLEAR
     else:
@@ -139,7 +148,7 @@ def low_accuracy_helps(first: pd.DataFrame, mean: str) -> Claim:
 def combined_features_win(features: pd.DataFrame) -> Claim:
     """Accuracy of half of both models' features, minus the better of either alone, over models."""
     rows = features[(features["panel"] == "combined") & (features["what"] == "model")]
-    table = rows.pivot(index="name", columns="share", values="accuracy")
+    table = rows.pivot(index="model", columns="share", values="accuracy")
     middle = [share for share in table if 0 < share < 100]
     if not middle or not {0, 100} <= set(table):
         low = high = gain = np.nan
@@ -151,7 +160,8 @@ def combined_features_win(features: pd.DataFrame) -> Claim:
         told = (
             f"With {share:g} % of the base's features, over the better of both models' own: "
             f"{_points(gain, low, high)}, mean over {len(gains)} models; the best is "
-            f"{gains.idxmax()} ({100 * gains.max():+.2f})."
+            f"{rows.set_index('model').loc[[gains.idxmax()], 'name'].iloc[0]} "
+            f"({100 * gains.max():+.2f})."
         ).replace("-", "−")
     return Claim(
         "Features of two models together beat those of either, at the same number of dimensions.",
@@ -168,7 +178,7 @@ def divergence_compresses(features: pd.DataFrame) -> Claim:
     """
     rows = features[(features["panel"] == "needed") & (features["what"] == "model")]
     most = rows["dimensions"].max()
-    needed = rows["dimensions"].fillna(np.inf if np.isnan(most) else 2 * most)
+    needed = rows["dimensions"].fillna(1.0 if np.isnan(most) else 2 * most)
     r, low, high = correlation(rows["category"].map(CATEGORIES.index), needed, rank=True)
     means = rows.groupby("category", sort=False)["dimensions"].mean()
     told = ", ".join(
@@ -208,9 +218,13 @@ def diverse_pairs_transfer(downstream: pd.DataFrame) -> Claim:
 
 
 def _number(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return "not known (too few models, or all alike)"
     return f"{value:.2f} ({low:.2f} to {high:.2f})".replace("-", "−")
 
 
 def _points(value: float, low: float, high: float) -> str:
-    text = f"{100 * value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    text = f"{100 * value:+.2f} points"
+    if not np.isnan(low):
+        text += f" ({100 * low:+.2f} to {100 * high:+.2f})"
     return text.replace("-", "−")

@@ -4,6 +4,8 @@ Two models' features are put side by side, the base's first. Everything here giv
 columns to keep of them.
 """
 
+import math
+
 import numpy as np
 
 STATISTICS = ("covariance", "correlation")
@@ -30,7 +32,8 @@ def combine(first: int, second: int, share: float, rng: np.random.Generator) -> 
         Ascending; those of the second model are counted on from the first's.
     """
     kept = round(first * share / 100)
-    added = min(round(second * (100 - share) / 100), first - kept)
+    # Halves are rounded up: of two models with 5 dimensions each, a half keeps 2 and 3.
+    added = min(math.floor(second * (100 - share) / 100 + 0.5), first - kept)
     columns = [
         rng.choice(first, kept, replace=False),
         first + rng.choice(second, added, replace=False),

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.claims import main_pairs
-from workflow.lib.statistics import correlation, mean_interval
+from workflow.lib.statistics import correlation, is_lopsided, mean_interval
 from workflow.lib.style import LOOKS
 
 NONE = "–"
@@ -355,17 +355,12 @@ def _column(table: pd.DataFrame, column: str, names: Mapping) -> tuple[str, list
         decimals = _decimals(column, kind, shown, (high - low) / 2)
         # One way of writing for the whole column.
         rows = list(zip(shown, low, high, strict=True))
-        ends = any(_is_lopsided(*row, decimals) for row in rows)
+        ends = any(is_lopsided(*row, decimals) for row in rows)
         texts = [write_interval(*row, decimals, sign=kind == GAIN, ends=ends) for row in rows]
     return label, [
         Cell(text, None if math.isnan(value) else value)
         for text, value in zip(texts, numbers, strict=True)
     ]
-
-
-def _is_lopsided(value: float, low: float, high: float, decimals: int) -> bool:
-    """Whether the sides of an interval differ by more than "a ± b" may hide; not if one is NaN."""
-    return abs(low + high - 2 * value) / 2 > max(0.6 * 10**-decimals, 0.08 * (high - low) / 2)
 
 
 def _words(values: pd.Series, column: str, names: Mapping) -> list[Cell]:

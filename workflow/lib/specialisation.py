@@ -5,7 +5,6 @@ specialisation angle of a pair is that of the point (c2, c1) above the diagonal,
 atan2(c1, c2) - pi/4: from -pi/4 (model 2 is by far the more confident) to pi/4 (model 1 is).
 """
 
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -198,22 +197,3 @@ def holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]  # NaN is sorted last
     corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return corrected
-
-
-def read_table(path: str | os.PathLike) -> pd.DataFrame:
-    """Read a table of this stage; a class may be called NA or 007, and stays so.
-
-    Only numbers can be missing: an empty cell of text is an empty string.
-    """
-    columns = pd.read_csv(path, sep="\t", nrows=0).columns
-    numbers = {"confidence", "theta", "only", "accuracy", "p"}
-    kinds = dict.fromkeys(("label", "examples", "rank", "row"), "int64") | {"union": "bool"}
-    kinds |= {name: "float64" for name in columns if name.partition("_")[0] in numbers}
-    text = [name for name in columns if name not in kinds]
-    return pd.read_csv(
-        path,
-        sep="\t",
-        dtype=kinds | dict.fromkeys(text, "str"),
-        keep_default_na=False,
-        na_values={name: [""] for name, kind in kinds.items() if kind == "float64"},
-    )

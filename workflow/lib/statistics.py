@@ -23,6 +23,18 @@ def mean_interval(values: pd.Series) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+def is_lopsided(value: float, low: float, high: float, decimals: int) -> bool:
+    """Whether the sides of an interval differ by more than "a ± b" may hide; not if one is NaN.
+
+    Parameters
+    ----------
+    value, low, high : float
+    decimals : int
+        Digits that are written behind the point.
+    """
+    return abs(low + high - 2 * value) / 2 > max(0.6 * 10**-decimals, 0.08 * (high - low) / 2)
+
+
 def fit_line(x: pd.Series, y: pd.Series) -> tuple[float, float, float]:
     """Fit a line by least squares.
 
@@ -59,12 +71,13 @@ def correlation(x, y, *, rank: bool = False) -> tuple[float, float, float]:
     Returns
     -------
     r, low, high : float
-        NaN if fewer than four points are known or one side is constant.
+        NaN if one side is constant, or fewer than four points are known: five of ranks, since of
+        four every 12th order is a perfect one.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     known = ~(np.isnan(x) | np.isnan(y))
     x, y = x[known], y[known]
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 4 + rank or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan, np.nan, np.nan
     r = float((stats.spearmanr if rank else stats.pearsonr)(x, y).statistic)
     variance = (1 + r**2 / 2 if rank else 1) / (len(x) - 3)

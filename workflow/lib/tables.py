@@ -8,6 +8,7 @@ import pandas as pd
 
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.jobs import InputError
+from workflow.lib.statistics import is_lopsided
 
 # The groups of models in each table.
 TABLES = {1: (BASE, "main"), 2: ("high",), 3: ("low",), 4: ("others",)}
@@ -79,7 +80,7 @@ def compare_with_base(models: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame
     DataFrame
         The models with `error_inconsistency`, `ensemble_accuracy` and their intervals.
     """
-    rows = pairs[pairs["with_base"]]
+    rows = pairs[pairs["with_base"].astype(bool)]
     other = rows["model_1"].where(rows["category_2"] == BASE, rows["model_2"]).rename("model")
     columns = [column + end for column in COMPARED for end in ("", "_low", "_high")]
     return models.merge(rows[columns].set_index(other), on="model", how="left", validate="1:1")
@@ -109,9 +110,11 @@ def add_published(
     Raises
     ------
     InputError
-        If the publication has no such model, with the name that comes nearest.
+        If the publication has no such model, with the name that comes nearest, or has several that
+        differ.
     """
     known = published.set_index("name")[list(PAPER)]
+    known = known[~known.reset_index().duplicated().to_numpy()]
     for key, name in rows.items():
         if name not in known.index:
             nearest = difflib.get_close_matches(name, known.index, n=1, cutoff=0)[0]
@@ -119,6 +122,12 @@ def add_published(
                 f"models.{key}.paper: the published tables have no model '{name}'; "
                 f"do you mean '{nearest}'?"
             )
+        if known.index.tolist().count(name) > 1:
+            raise InputError(
+                f"models.{key}.paper: the published tables have several models '{name}'; leave out "
+                f"`paper`, or a study from `alongside`"
+            )
+    known = known[~known.index.duplicated()]
     beside = known.reindex(table["model"].map(rows)).add_prefix("paper_")
     return pd.concat([table, beside.set_index(table.index)], axis=1)
 
@@ -134,9 +143,9 @@ def format_models(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Returns
     -------
     cells : DataFrame of str
-        Per cent, with half of the 95 % interval, and beside it what a publication printed where the
-        table has that. An empty cell is a dash, and a temperature whose fit did not converge has a
-        dagger.
+        Per cent, with half of the 95 % interval or its ends, and beside it what a publication
+        printed where the table has that. An empty cell is a dash, and a temperature whose fit did
+        not converge has a dagger.
     notes : list of str
         What to write beneath.
     """
@@ -148,7 +157,7 @@ def format_models(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         "Objective": _words(table["objective"]),
         "Train data": _words(table["train_data"]),
         "Head": _words(table["head"]),
-        "Temperature": _words(table["temperature"].map("{:.2f}".format, "ignore")) + daggers,
+        "Temperature": _words(table["temperature"].map(_temperature, "ignore")) + daggers,
     }
     for column in PAPER:
         label = f"{column.replace('_', ' ').capitalize()} (%)"
@@ -217,11 +226,22 @@ def _words(column: pd.Series) -> pd.Series:
 
 
 def _percent(table: pd.DataFrame, column: str) -> pd.Series:
-    """Write a share as per cent ± half of its interval, if it has one."""
-    half = (table[f"{column}_high"] - table[f"{column}_low"]) / 2
-    return _words((100 * table[column]).map("{:.2f}".format, "ignore")) + (
-        (100 * half).map(" ± {:.2f}".format, "ignore").astype(object).where(half.notna(), "")
-    )
+    """Write a share as per cent, with half of its interval or with the ends of a lopsided one."""
+    rows = [tuple(100 * table[f"{column}{end}"]) for end in ("", "_low", "_high")]
+    rows = list(zip(*rows, strict=True))
+    ends = any(is_lopsided(*row, 2) for row in rows)  # one way of writing for the whole column
+    texts = []
+    for value, low, high in rows:
+        text = f"{value:.2f}" if pd.notna(value) else "–"
+        if pd.notna(low) and pd.notna(high):
+            text += f" ({low:.2f} to {high:.2f})" if ends else f" ± {(high - low) / 2:.2f}"
+        texts.append(text)
+    return pd.Series(texts, table.index, dtype=str)
+
+
+def _temperature(value: float) -> str:
+    """Two digits behind the point, or of a small one two that count: cosines need 0.0043."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _is_number(column: str) -> bool:

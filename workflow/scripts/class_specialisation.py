@@ -13,7 +13,8 @@ import pandas as pd
 
 from workflow.lib.datasets import Manifest
 from workflow.lib.jobs import InputError, replacing
-from workflow.lib.specialisation import SIGNIFICANCE, holm, read_table, summarise
+from workflow.lib.results import read_table
+from workflow.lib.specialisation import SIGNIFICANCE, holm, summarise
 
 log = logging.getLogger("uncorrelated")
 

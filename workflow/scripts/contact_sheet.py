@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from workflow.lib import plots
 from workflow.lib.jobs import InputError, replacing
-from workflow.lib.specialisation import read_table
+from workflow.lib.results import read_table
 from workflow.lib.style import RC
 
 ACROSS = 5  # images side by side in each block

@@ -15,7 +15,7 @@ import torch
 from workflow.lib import probes
 from workflow.lib.datasets import Manifest
 from workflow.lib.features import DIRECTIONS, STATISTICS, combine, rank_dimensions
-from workflow.lib.jobs import Progress, replacing
+from workflow.lib.jobs import InputError, Progress, replacing
 from workflow.lib.metrics import wilson
 from workflow.lib.outputs import Outputs
 
@@ -74,6 +74,11 @@ def features(
         # Where all features take a small part of the memory, probes have room beside them; else
         # each probe takes from the files what it needs.
         learnt, scored = learnt.held(share=1 / 7), scored.held(share=1 / 7)
+        if dimensions and min(dimensions) > first + second:
+            raise InputError(
+                f"features.dimensions: the smallest is {min(dimensions)}, but {base} and {model} "
+                f"have {first + second} dimensions together; give smaller ones"
+            )
         plan = _plan(learnt, first, second, shares, seeds, dimensions)
         progress = Progress(len(plan), "probes")
         for how, columns in plan:

@@ -5,11 +5,11 @@ exactly one of the two is right. A category's mean has a 95 % interval over its 
 Student's t-distribution; one model alone has none.
 """
 
-import pandas as pd
 from matplotlib import rc_context
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.style import COLUMN_WIDTH, RC
 
 
@@ -26,7 +26,7 @@ def figure1(*, pairs: str, mean: str, pdf: str, svg: str, png: str, tsv: str) ->
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    table = plots.models_and_means(pd.read_csv(pairs, sep="\t"), mean, ["error_inconsistency"])
+    table = plots.models_and_means(read_table(pairs), mean, ["error_inconsistency"])
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.statistics import fit_line
 from workflow.lib.style import RC, TEXT_WIDTH
 
@@ -42,7 +43,7 @@ def figure2(
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    rows = pd.read_csv(pairs, sep="\t")
+    rows = read_table(pairs)
     table = add_fits(plots.models_and_means(rows, mean, [X, *QUANTITIES]))
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)

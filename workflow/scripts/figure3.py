@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
 from workflow.lib.metrics import share
-from workflow.lib.specialisation import histogram, prevailing, read_table
+from workflow.lib.results import read_table
+from workflow.lib.specialisation import histogram, prevailing
 from workflow.lib.style import INK, LOOKS, PALE, RC
 
 BINS = 24

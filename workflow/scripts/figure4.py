@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
-from workflow.lib.specialisation import read_table
+from workflow.lib.results import read_table
 from workflow.lib.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 
 NAMED = 30  # classes that have room for their names
@@ -79,7 +79,7 @@ def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
         color=PALE, linewidth=1.2 if few else 0.5, alpha=1.0 if few else 0.6, zorder=2,
         rasterized=not few,
     )  # fmt: skip
-    plain = (classes["specialist"] == "").to_numpy()
+    plain = classes["specialist"].isna().to_numpy()
     ax.plot(
         x[plain], classes["theta"][plain], linestyle="none", marker="o", zorder=3,
         markersize=3.2 if few else 1.1, color="#777777", markeredgewidth=0,

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from workflow.lib import plots
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 
 COLUMNS = 4  # panels side by side
@@ -52,8 +53,8 @@ def figure5(
         Figure in three formats and the table that it draws, to write. Rows whose `what` is "step"
         are those of `greedy`, rows whose `what` is "first" those of `first`.
     """
-    steps = pd.read_csv(greedy, sep="\t").query("mean == @mean")
-    starts = pd.read_csv(first, sep="\t").query("mean == @mean and protocol == @protocol")
+    steps = read_table(greedy).query("mean == @mean")
+    starts = read_table(first).query("mean == @mean and protocol == @protocol")
     table = pd.concat([steps.assign(what="step"), starts.assign(what="first")], ignore_index=True)
     table = table[["what", *table.columns.drop("what")]]
     with replacing(tsv) as part:

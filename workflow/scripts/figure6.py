@@ -14,6 +14,7 @@ from workflow.lib import plots
 from workflow.lib.categories import CATEGORIES
 from workflow.lib.features import dimensions_needed
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.statistics import mean_interval
 from workflow.lib.style import INK, LOOKS, RC, TEXT_WIDTH
 
@@ -49,8 +50,8 @@ def figure6(
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    probes = pd.concat([pd.read_csv(file, sep="\t") for file in features], ignore_index=True)
-    table = summarise(probes, pd.read_csv(models, sep="\t"), statistic, direction, target)
+    probes = pd.concat([read_table(file) for file in features], ignore_index=True)
+    table = summarise(probes, read_table(models), statistic, direction, target)
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 
@@ -77,9 +78,7 @@ def figure6(
     compressed.xaxis.set_minor_locator(NullLocator())
     for ax, panel in ((combined, "combined"), (compressed, "compressed")):
         values = 100 * table.loc[(table["panel"] == panel) & (table["what"] == "mean"), "accuracy"]
-        # Far below the target, nothing is to be told apart.
-        low = max(values.min(), 100 * goal - 15)
-        ax.set_ylim(low - 0.05 * (values.max() - low), values.max() + 0.12 * (values.max() - low))
+        ax.set_ylim(*limits(values, 100 * goal, shown=panel == "compressed"))
     plots.draw_strip(needed, table[table["panel"] == "needed"], "dimensions", scale=1)
     needed.set_xlabel("Dimensions to reach the target")
     plots.add_legend(figure, table[table["panel"] == "needed"])
@@ -107,8 +106,9 @@ def summarise(
     -------
     DataFrame
         `panel` is "combined", "compressed" or "needed"; `what` "model" or "mean"; `category`,
-        `model`, `name`, `models`; `share`, `dimensions`, `accuracy`, each with `_low` and `_high`
-        where it is measured; `draws`, `converged` (whether all did) and `target` (an accuracy).
+        `model`, `name`, `models` (that a mean is of); `share`, `dimensions`, `accuracy`, each with
+        `_low` and `_high` where it is measured; `draws`, `converged` (whether all did) and `target`
+        (an accuracy).
     """
     probes = probes.merge(models[["model", "name", "category"]], on="model", validate="m:1")
     keys = ["category", "model", "name"]
@@ -151,6 +151,16 @@ def interval(column: str, values: pd.Series) -> dict[str, float]:
     return dict(zip(names, mean_interval(values), strict=True))
 
 
+def limits(values: pd.Series, goal: float, *, shown: bool) -> tuple[float, float]:
+    """Choose the ends of an axis of accuracies in per cent, with the target in view if `shown`."""
+    low, high = values.min(), max(values.max(), goal) if shown else values.max()
+    # Far below the target, nothing is to be told apart, unless nothing else is there.
+    if values.max() > goal - 15:
+        low = max(low, goal - 15)
+    room = high - low or 1.0
+    return low - 0.05 * room, high + 0.12 * room
+
+
 def draw_curves(ax: Axes, table: pd.DataFrame, x: str) -> None:
     """Draw a faint line a model, and a category's mean with its intervals.
 
@@ -163,7 +173,7 @@ def draw_curves(ax: Axes, table: pd.DataFrame, x: str) -> None:
         Column of the horizontal axis.
     """
     for (category, _), curve in table[table["what"] == "model"].groupby(["category", "model"]):
-        look = LOOKS[category]
+        curve, look = curve.sort_values(x), LOOKS[category]
         ax.plot(curve[x], 100 * curve["accuracy"], color=look.colour, alpha=0.35, linewidth=0.6)
     means = table[table["what"] == "mean"]
     for category in [name for name in CATEGORIES if name in set(means["category"])]:
@@ -191,7 +201,7 @@ def _with_categories(models: pd.DataFrame, x: str | None, column: str) -> pd.Dat
     keys = ["category", x] if x else ["category"]
     means = [
         dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
-        | {"what": "mean", "models": len(group), "converged": group["converged"].all()}
+        | {"what": "mean", "models": group[column].count(), "converged": group["converged"].all()}
         | interval(column, group[column])
         for key, group in models.groupby(keys, sort=False)
     ]

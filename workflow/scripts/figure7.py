@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from workflow.lib import plots
 from workflow.lib.categories import BASE, CATEGORIES
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.statistics import fit_line
 from workflow.lib.style import INK, LOOKS, RC, TEXT_WIDTH
 
@@ -49,9 +50,9 @@ def figure7(
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    rows = pd.concat([pd.read_csv(file, sep="\t") for file in probes], ignore_index=True)
-    known = pd.read_csv(pairs, sep="\t")
-    table = join(rows, pd.read_csv(models, sep="\t"), known[known["mean"] == mean], base)
+    rows = pd.concat([read_table(file) for file in probes], ignore_index=True)
+    known = read_table(pairs)
+    table = join(rows, read_table(models), known[known["mean"] == mean], base)
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 

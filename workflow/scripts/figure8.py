@@ -4,11 +4,11 @@ With the base and a model of equal strength, each example that exactly one gets 
 that both get right or both get wrong. Means and intervals are those of figure 1.
 """
 
-import pandas as pd
 from matplotlib import rc_context
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.style import RC, TEXT_WIDTH
 
 QUANTITIES = {
@@ -31,7 +31,7 @@ def figure8(*, pairs: str, mean: str, pdf: str, svg: str, png: str, tsv: str) ->
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    table = plots.models_and_means(pd.read_csv(pairs, sep="\t"), mean, list(QUANTITIES))
+    table = plots.models_and_means(read_table(pairs), mean, list(QUANTITIES))
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 

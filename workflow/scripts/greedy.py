@@ -19,6 +19,7 @@ from workflow.lib.greedy import grow, paired_gain, read_candidates, score_ensemb
 from workflow.lib.jobs import InputError, Progress, replacing
 from workflow.lib.metrics import MEANS, wilson
 from workflow.lib.outputs import Outputs
+from workflow.lib.results import read_table
 
 log = logging.getLogger("uncorrelated")
 
@@ -87,7 +88,7 @@ def greedy(
         raise InputError(f"greedy.size is {size}: a base and one more member make 2")
     keys = list(members)
     splits = Manifest.read(manifest).splits
-    fits = pd.read_csv(calibration, sep="\t").set_index("model").loc[keys]
+    fits = read_table(calibration).set_index("model").loc[keys]
     temperatures = fits["temperature"].to_numpy()
     found = []
     for protocol in PROTOCOLS:

@@ -16,6 +16,7 @@ from workflow.lib.jobs import InputError, Progress, replacing
 from workflow.lib.metrics import pair_table, wilson
 from workflow.lib.outputs import Outputs
 from workflow.lib.pairwise import count_pairs
+from workflow.lib.results import read_table
 
 log = logging.getLogger("uncorrelated")
 
@@ -54,7 +55,7 @@ def pairs(
     """
     split = Manifest.read(manifest).splits["test"]
     keys = list(members)
-    fits = pd.read_csv(calibration, sep="\t").set_index("model").loc[keys]
+    fits = read_table(calibration).set_index("model").loc[keys]
     progress = Progress(len(split.labels), "images")
     with ExitStack() as stack:
         files = [stack.enter_context(Outputs(path, split)) for path in outputs]

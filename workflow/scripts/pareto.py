@@ -15,6 +15,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from workflow.lib import plots
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.style import INK, RC, TEXT_WIDTH
 
 # Label, marker and colour by number of members: lighter to darker, at steps that remain in grey.
@@ -43,7 +44,7 @@ def pareto(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
         Figure in three formats and the table that it draws, to write: that of recommendations, with
         `milliseconds`.
     """
-    drawn = pd.read_csv(table, sep="\t")
+    drawn = read_table(table)
     drawn["milliseconds"] = 1000 / drawn["images_per_second"]
     with replacing(tsv) as part:
         drawn.to_csv(part, sep="\t", index=False)

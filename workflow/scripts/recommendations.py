@@ -18,6 +18,7 @@ from workflow.lib.jobs import Progress, replacing
 from workflow.lib.metrics import wilson
 from workflow.lib.outputs import Outputs
 from workflow.lib.pairwise import count_pairs
+from workflow.lib.results import read_table
 
 LISTED = 50  # best pairs, and best triples
 
@@ -59,7 +60,7 @@ def recommendations(
     """
     keys = list(members)
     splits = Manifest.read(manifest).splits
-    fits = pd.read_csv(calibration, sep="\t").set_index("model").loc[keys]
+    fits = read_table(calibration).set_index("model").loc[keys]
     temperatures = fits["temperature"].to_numpy()
     groups, correct = count_all(selection, splits["calibration"], temperatures, keys, mean, threads)
     with ExitStack() as stack:

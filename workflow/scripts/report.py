@@ -17,6 +17,7 @@ import yaml
 from workflow.lib import report as page
 from workflow.lib.datasets import Manifest
 from workflow.lib.jobs import InputError, replacing
+from workflow.lib.results import read_table
 
 log = logging.getLogger("uncorrelated")
 
@@ -173,7 +174,7 @@ def report(
     InputError
         If two figures or tables have the same name.
     """
-    known = pd.read_csv(models, sep="\t")
+    known = read_table(models)
     names = dict(zip(known["model"], known["name"].astype(str), strict=True))
     blocks = gather(
         names,
@@ -192,9 +193,9 @@ def report(
     )
     text = environment.from_string(Path(template).read_text(encoding="utf-8")).render(
         study=study,
-        head=page.headline(known, pd.read_csv(pairs, sep="\t"), study["ensemble"]),
+        head=page.headline(known, read_table(pairs), study["ensemble"]),
         classes=len(Manifest.read(_one(manifest)).classes) if manifest else None,
-        best=best_pair(pd.read_csv(recommended[0], sep="\t")) if recommended else None,
+        best=best_pair(read_table(recommended[0])) if recommended else None,
         sections=arrange(blocks),
         claims=[
             {
@@ -246,16 +247,16 @@ def gather(
             stem, path, pngs.get(stem), tsvs.get(stem), captions.get(stem)
         )
     for stem, path in tables.items():
-        rows = pd.read_csv(path, sep="\t")
+        rows = read_table(path)
         if stem == "recommendations":
             rows = rows.sort_values("selection_accuracy", ascending=False, kind="stable")
         caption = _text(captions.get(stem))
         blocks[stem] = table(stem, rows, names, Path(path).read_bytes(), caption)
     if "sensitivity" in tsvs and "sensitivity" not in tables:
-        drawn = pd.read_csv(tsvs["sensitivity"], sep="\t")
+        drawn = read_table(tsvs["sensitivity"])
         blocks["sensitivity"] = table("sensitivity", drawn, names, None)
     if "figure5" in tsvs:
-        drawn = pd.read_csv(tsvs["figure5"], sep="\t")
+        drawn = read_table(tsvs["figure5"])
         if "what" in drawn and (drawn["what"] == "first").any():
             first = drawn[drawn["what"] == "first"].drop(columns="what")
             blocks["first"] = table("first", first, names, None)
@@ -466,7 +467,7 @@ def _one(paths: Sequence[str] | str) -> str:
 
 
 def _read(paths: Sequence[str] | str) -> pd.DataFrame:
-    return pd.read_csv(_one(paths), sep="\t")
+    return read_table(_one(paths))
 
 
 def _text(path: str | None) -> str:

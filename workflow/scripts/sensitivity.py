@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from workflow.lib import plots
 from workflow.lib.categories import CATEGORIES
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 
 PAIRS = {
@@ -32,7 +33,7 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
-    table = pd.read_csv(variants, sep="\t")
+    table = read_table(variants)
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 

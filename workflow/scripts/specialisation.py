@@ -14,6 +14,7 @@ from workflow.lib.categories import more_divergent
 from workflow.lib.datasets import Manifest
 from workflow.lib.jobs import Progress, replacing
 from workflow.lib.outputs import Outputs
+from workflow.lib.results import read_table
 from workflow.lib.specialisation import angle, calibrate, ensemble_class, outcome
 
 ROWS = 1024  # examples in work at a time, of every model
@@ -56,7 +57,7 @@ def specialisation(
     dataset = Manifest.read(manifest)
     split = dataset.splits["test"]
     keys = list(members)
-    temperatures = pd.read_csv(calibration, sep="\t").set_index("model")["temperature"]
+    temperatures = read_table(calibration).set_index("model")["temperature"]
     progress = Progress(len(split.labels), "images")
     parts = [[] for _ in pairs]
     with ExitStack() as stack:

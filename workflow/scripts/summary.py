@@ -7,6 +7,7 @@ import pandas as pd
 from workflow.lib import claims
 from workflow.lib.claims import Claim
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
@@ -41,7 +42,7 @@ def summary(
     mean : str
         Which mean of several models' predictions to take.
     """
-    rows = claims.main_pairs(_read([pairs]), mean)
+    rows = claims.main_pairs(read_table(pairs), mean)
     found = [
         claims.inconsistency_grows(rows),
         claims.improvement_is_linear(rows),
@@ -54,7 +55,7 @@ def summary(
         (features, claims.divergence_compresses),
         (downstream, claims.diverse_pairs_transfer),
     ]
-    found += [ask(_read(path)) for path, ask in asked if path]
+    found += [ask(read_table(*path)) for path, ask in asked if path]
     with replacing(tsv) as part:
         pd.DataFrame(found).to_csv(part, sep="\t", index=False)
     with replacing(md) as part:
@@ -77,7 +78,8 @@ def page(found: list[Claim], title: str, mean: str) -> str:
         f"# {title}: which of the paper's claims hold",
         "",
         "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "
-        f"zero that the claim says; otherwise it does not, or stays unclear.{means}",
+        "zero that the claim says, or the test named with it finds so at 5 %; otherwise it does "
+        f"not, or stays unclear.{means}",
         "",
         "| | Claim | Shown in |",
         "| --- | --- | --- |",
@@ -87,11 +89,6 @@ def page(found: list[Claim], title: str, mean: str) -> str:
     for claim in found:
         lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {claim.evidence}", ""]
     return "\n".join(lines)
-
-
-def _read(paths: list[str]) -> pd.DataFrame:
-    (path,) = paths
-    return pd.read_csv(path, sep="\t")
 
 
 if "snakemake" in globals():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from workflow.lib.jobs import replacing
+from workflow.lib.results import read_table
 from workflow.lib.tables import (
     add_published,
     compare_with_base,
@@ -48,9 +49,9 @@ def tables(
     **outputs : str
         Files to write: `table1_tsv`, `table1_md`, `table1_tex`, and so on to `table4_tex`.
     """
-    chosen = select_models(_read(models), _read(pairs), mean)
+    chosen = select_models(read_table(models), read_table(pairs), mean)
     known = [
-        compare_with_base(_read(theirs), _read(compared))
+        compare_with_base(read_table(theirs), read_table(compared))
         for theirs, compared in zip(published_models, published_pairs, strict=True)
     ]
     for number, table in chosen.items():
@@ -64,10 +65,6 @@ def tables(
         }.items():
             with replacing(outputs[f"table{number}_{suffix}"]) as part:
                 Path(part).write_text(text, encoding="utf-8")
-
-
-def _read(path: str) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t")
 
 
 if "snakemake" in globals():

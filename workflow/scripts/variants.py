@@ -20,6 +20,7 @@ from workflow.lib.jobs import Progress, replacing
 from workflow.lib.metrics import MEANS, pair_table
 from workflow.lib.outputs import Outputs
 from workflow.lib.pairwise import count_pairs
+from workflow.lib.results import read_table
 from workflow.lib.statistics import correlation, mean_interval, slope
 
 log = logging.getLogger("uncorrelated")
@@ -70,9 +71,9 @@ def variants(
         Accuracy to reach by compression, as a share of that on all of the base's features.
     threads : int
     """
-    known = pd.read_csv(models, sep="\t").set_index("model")
+    known = read_table(models).set_index("model")
     split = Manifest.read(manifest).splits["test"]
-    fitted = pd.read_csv(calibration, sep="\t").set_index("model")["temperature"]
+    fitted = read_table(calibration).set_index("model")["temperature"]
     inside = [
         (key, path)
         for key, path in zip(members, outputs, strict=True)
@@ -80,9 +81,9 @@ def variants(
     ]
     rows = of_pairs(inside, split, known, fitted, threads)
     if greedy:
-        rows += of_greedy(pd.read_csv(greedy[0], sep="\t"))
+        rows += of_greedy(read_table(greedy[0]))
     if features:
-        probes = pd.concat([pd.read_csv(file, sep="\t") for file in features], ignore_index=True)
+        probes = pd.concat([read_table(file) for file in features], ignore_index=True)
         rows += of_features(probes, known, target)
     result = pd.DataFrame(
         rows, columns=["number", "category", *CHOICES, "value", "value_low", "value_high"]
