@@ -14,6 +14,7 @@ from snakemake.utils import min_version
 
 from workflow.lib.configuration import ConfigurationError, load
 from workflow.lib.fingerprint import fingerprint
+from workflow.lib.jobs import discard_kept
 from workflow.lib.layouts import source_files, source_listing
 from workflow.lib.slurm import cancel_left_behind
 
@@ -47,17 +48,8 @@ onstart:
 
 
 onsuccess:
-    # Until now, jobs kept what they would have gone on from after a failure.
-    for pattern in (
-        "**/images/*/*.part",
-        "**/outputs/*/*.part",
-        "models/*/*.part",
-        "models/*/features.h5",
-        "models/*/resume.pt",
-    ):
-        for study in MEASURED:
-            for path in Path("results", study).glob(pattern):
-                path.unlink()
+    for name in MEASURED:
+        discard_kept(Path("results", name))
 
 
 include: "workflow/rules/dataset.smk"
@@ -105,6 +97,15 @@ rule all:
         ],
 
 
-# A job on a cluster runs its rules itself, instead of starting Snakemake once more for each.
+# A job on a cluster runs its rules itself, instead of starting Snakemake once more for each, and when
+# one fails, the others. Snakemake passes no --keep-going on to it, and has no settings yet here.
 if workflow.remote_exec:
     workflow.localrules(*(rule.name for rule in workflow.rules))
+
+    def keep_going(workflow, settings):
+        settings.keep_going = True
+        vars(workflow)["execution_settings"] = settings
+
+    type(workflow).execution_settings = property(
+        lambda workflow: vars(workflow)["execution_settings"], keep_going
+    )

@@ -212,23 +212,6 @@ def test_nothing_is_decoded_again_when_snakemake_deletes_what_it_did_not_see_fin
     assert (tmp_path / "a.npy").read_bytes() == before
 
 
-def test_images_found_anew_since_a_run_was_killed_are_decoded_anew(tmp_path):
-    names, manifest = [str(i) for i in range(9)], tmp_path / "manifest.tsv"
-    manifest.touch()
-    interrupted(tmp_path / "a.npy", 6, inputs=[manifest])
-    (part,) = tmp_path.glob("a.npy.*.part")
-    later = part.stat().st_mtime + 1
-    os.utime(manifest, (later, later))
-    asked = []
-
-    def decode(name):
-        asked.append(name)
-        return picture(name)
-
-    prepare(decode, names, GEOMETRY, tmp_path / "a.npy", inputs=[manifest])
-    assert asked == names
-
-
 @pytest.mark.parametrize(
     "change",
     [{"identity": "other"}, {"geometry": GEOMETRY | {"size": 23}}, {"ids": list("876543210")}],

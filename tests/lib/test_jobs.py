@@ -11,7 +11,7 @@ import time
 import pytest
 
 from workflow.lib.fingerprint import ROOT
-from workflow.lib.jobs import Progress, ahead, replacing
+from workflow.lib.jobs import Progress, ahead, discard_kept, replacing
 
 SCRIPT = """
 import logging, sys, warnings
@@ -87,6 +87,29 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
         stop_half_way()
     assert path.read_text() == "first"
     assert [entry.name for entry in path.parent.iterdir()] == ["table.tsv"]
+
+
+def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path):
+    (tmp_path / ".resume.pt.abcdef12.pt").write_text("half")
+    (tmp_path / ".other.pt.abcdef12.pt").write_text("another's")
+    with replacing(tmp_path / "resume.pt") as part:
+        part.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"resume.pt", ".other.pt.abcdef12.pt"}
+
+
+def test_only_what_has_its_result_is_discarded(tmp_path):
+    done = ["outputs/a/test.h5.part", "downstream/outputs/a/val.h5.part", "models/a/resume.pt",
+            "images/28/test.npy.0123456789abcdef.part", "models/a/features.h5.part",
+            "models/a/checkpoint.safetensors.0123456789abcdef.part"]  # fmt: skip
+    results = ["outputs/a/test.h5", "downstream/outputs/a/val.h5", "images/28/test.npy",
+               "models/a/checkpoint.safetensors"]  # fmt: skip
+    left = [name.replace("/a/", "/b/").replace("/28/", "/32/") for name in done]
+    for name in (*done, *results, *left, "models/b/features.h5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    discard_kept(tmp_path)
+    there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert there == {*results, *left, "models/b/features.h5"}
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path):

@@ -1,5 +1,6 @@
 """Outputs files: whole or not at all, resumed where they stopped, refused where they are wrong."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -83,14 +84,24 @@ def test_nothing_is_computed_again_when_snakemake_deletes_what_it_did_not_see_fi
         assert file.attributes == before[1]
 
 
-def test_images_made_anew_since_a_run_was_interrupted_are_computed_anew(tmp_path):
+@pytest.mark.parametrize("finished", [True, False])
+def test_images_made_anew_since_a_run_was_interrupted_are_computed_anew(tmp_path, finished):
     path, images = tmp_path / "test.h5", tmp_path / "images.npy"
     images.touch()
-    write(path, SPLIT, Model(), WEIGHTS, [images])
+
+    def compute(rows, stop=2 * BLOCK):
+        if not finished and rows[0] >= stop:
+            # The images change while the job, left behind by a killed Snakemake, still goes on.
+            os.utime(images, (0, 0))
+            raise KeyboardInterrupt
+        return Model()(rows)
+
+    with contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        write(path, SPLIT, compute, WEIGHTS, [images])
+    if finished:
+        assert write(path, SPLIT, Model(), WEIGHTS, [images]) == 0
+        os.utime(images, (0, 0))
     again = Model()
-    assert write(path, SPLIT, again, WEIGHTS, [images]) == 0
-    later = path.stat().st_mtime + 1
-    os.utime(images, (later, later))
     assert write(path, SPLIT, again, WEIGHTS, [images]) == EXAMPLES
     assert again.rows == list(range(EXAMPLES))
 

@@ -3,7 +3,6 @@
 import workflow.lib.compat  # noqa: F401  (before timm)
 
 # isort: split
-import os
 import random
 
 import numpy as np
@@ -474,22 +473,6 @@ def test_a_state_of_another_recipe_or_data_is_not_gone_on_from(images, tmp_path,
         training.train(supervised(images), recipe, tmp_path / "resume.pt", tag)
         assert "starting over" in caplog.text
         assert "epoch 1 of 3" in caplog.text
-
-
-def test_a_state_older_than_a_parent_is_not_gone_on_from(images, tmp_path, caplog):
-    caplog.set_level("INFO")
-    parent, state = tmp_path / "parent.safetensors", tmp_path / "resume.pt"
-    parent.touch()
-    training.train(supervised(images), RECIPE, state, [], [parent])
-    caplog.clear()
-    training.train(supervised(images), RECIPE, state, [], [parent])
-    assert "resuming after epoch 3" in caplog.text
-    later = state.stat().st_mtime + 1
-    os.utime(parent, (later, later))
-    caplog.clear()
-    training.train(supervised(images), RECIPE, state, [], [parent])
-    assert f"starting over, since {parent} is newer" in caplog.text
-    assert "epoch 1 of 3" in caplog.text
 
 
 def test_a_diverging_training_says_so(images, tmp_path):

@@ -1,6 +1,7 @@
 """Exactly what changed runs again: asked of Snakemake itself, on a finished study."""
 
 import os
+import re
 import shutil
 import time
 
@@ -126,6 +127,21 @@ def test_a_change_of_an_image_file_is_noticed_and_its_touch_is_not(tmp_path, fol
     assert checkout.planned(study) == {}
     image.write_bytes((checkout.path / "photos/train/red/01.png").read_bytes())
     assert checkout.planned(study)["dataset"] == 1
+
+
+def test_results_are_redrawn_where_their_images_are_not(folder_study):
+    checkout, study = folder_study
+    for name in ("photos", "voc"):
+        shutil.rmtree(checkout.path / name)
+    (checkout.path / "mine.safetensors").unlink()
+    for name in ("models", "outputs", "images"):
+        shutil.rmtree(checkout.path / "results/photos" / name)
+    figure = "results/photos/figures/figure2.png"
+    before = (checkout.path / figure).stat().st_mtime_ns
+    output = checkout.run(figure, "--forcerun", "figure2", study=study)
+    assert re.search(r"^figure2 +1$", output, re.MULTILINE)
+    assert re.search(r"^total +1$", output, re.MULTILINE)
+    assert (checkout.path / figure).stat().st_mtime_ns > before
 
 
 def test_an_image_that_changed_after_a_run_that_failed_is_seen_by_its_models(

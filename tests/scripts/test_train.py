@@ -1,6 +1,7 @@
 """Training as a job: from image files to a checkpoint; shades, another label space."""
 
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -59,11 +60,11 @@ def _one_thread(monkeypatch):
     torch.set_num_threads(threads)
 
 
-def run(root, checkpoint, threads=1, **changes):
+def run(root, checkpoint, threads=1, parent=(), **changes):
     train(
         manifest=str(root / "manifest.tsv"),
         images=[],
-        parent=[],
+        parent=[str(path) for path in parent],
         checkpoint=str(checkpoint),
         recipe=RECIPE | changes,
         dataset={"kind": "folder", "path": str(root)},
@@ -84,6 +85,21 @@ def test_a_network_learns_from_files_and_its_checkpoint_classifies_them(clothes,
             _, _, logits = classifier((torch.from_numpy(pixels)[None, None] / 255 - 0.5) / 0.25)
             right += int(logits.argmax()) == label
     assert right > 270
+
+
+def test_a_state_of_another_parent_is_not_gone_on_from(clothes, tmp_path, caplog):
+    caplog.set_level("INFO")
+    parent, checkpoint = tmp_path / "parent.safetensors", tmp_path / "checkpoint.safetensors"
+    parent.touch()
+    run(clothes, checkpoint, parent=[parent])
+    caplog.clear()
+    run(clothes, checkpoint, parent=[parent])
+    assert "resuming after epoch" in caplog.text
+    caplog.clear()
+    os.utime(parent, (0, 0))
+    run(clothes, checkpoint, parent=[parent])
+    assert "starting over" in caplog.text
+    assert "epoch 1 of" in caplog.text
 
 
 def test_the_weights_do_not_depend_on_the_number_of_decoding_processes(clothes, tmp_path):

@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PINS = "envs/requirements.txt"
 # Packages whose import is named otherwise than their distribution.
 DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "open_clip": "open_clip_torch",
-    "sklearn": "scikit-learn",
-    "yaml": "PyYAML",
+    "PIL": {"pillow"},
+    "open_clip": {"open_clip_torch", "torchvision"},
+    "sklearn": {"scikit-learn"},
+    "timm": {"timm", "torchvision"},
+    "yaml": {"PyYAML"},
 }
 
 
@@ -52,7 +53,7 @@ def fingerprint(script: str, root: Path = ROOT) -> list[str]:
                 todo.append(module)
             else:
                 top = name.partition(".")[0]
-                packages.add(DISTRIBUTIONS.get(top, top))
+                packages |= DISTRIBUTIONS.get(top, {top})
     return sorted(
         [f"{path.as_posix()}@{digest}" for path, digest in seen.items()]
         + [f"{package}=={pins[package]}" for package in packages if package in pins]

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import workflow.lib.compat  # noqa: F401  (before timm)
@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
-from workflow.lib.jobs import InputError, Progress, ahead, changed_since, publish
+from workflow.lib.jobs import InputError, Progress, ahead, publish
 
 log = logging.getLogger("uncorrelated")
 
@@ -31,7 +31,6 @@ def prepare(
     path: str | os.PathLike,
     threads: int = 1,
     identity: str = "",
-    inputs: Iterable[str | os.PathLike] = (),
 ) -> None:
     """Resize and crop images by timm's evaluation transform into one array on disk.
 
@@ -55,8 +54,6 @@ def prepare(
     identity : str
         What else the array depends on. A run that was killed is gone on from its last image, unless
         its identity, ids or geometry were others.
-    inputs : iterable of path
-        Files that say what to decode; a part file older than one of them is begun anew.
 
     Raises
     ------
@@ -81,8 +78,6 @@ def prepare(
         if other != part:
             log.info("starting over, since %s was made of other images or by other code", other)
             other.unlink()
-    if part.exists() and changed_since(part, inputs):
-        part.unlink()
     done = max(part.stat().st_size - start, 0) // stride if part.exists() else 0
     needed, free = (len(ids) - done) * stride, shutil.disk_usage(path.parent).free
     if needed > free:

@@ -4,9 +4,11 @@ import collections
 import contextlib
 import errno
 import fcntl
+import glob
 import inspect
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -92,10 +94,13 @@ def _take_turn(name: str) -> IO:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there if the block succeeds, else delete it.
 
-    So a file is there whole or not at all, whatever stops its writer.
+    So a file is there whole or not at all, whatever stops its writer, of which there is one at a
+    time.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{glob.escape(path.suffix)}"):
+        left.unlink(missing_ok=True)  # by a writer that was killed
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -129,16 +134,27 @@ def publish(part: Path, path: Path) -> None:
         os.replace(second, path)
 
 
-def changed_since(part: Path, inputs: Iterable[str | os.PathLike]) -> bool:
-    """Say whether one of a job's inputs is newer than a part file, as Snakemake would of a result.
+def discard_kept(folder: Path) -> None:
+    """Delete what jobs of a study kept to go on from, where the result of the job is there."""
+    models = folder / "models"
+    for kept in (
+        *folder.glob("**/*.part"), *models.glob("*/features.h5"), *models.glob("*/resume.pt")
+    ):  # fmt: skip
+        if kept.parent.parent == models:
+            result = "checkpoint.safetensors"
+        else:  # <name>.h5.part and <name>.npy.<digest>.part
+            result = re.sub(r"(\.h5|\.npy)\..*$", r"\1", kept.name)
+        if kept.with_name(result).exists():
+            kept.unlink()
 
-    What the part file holds is of an earlier input then.
+
+def dates(inputs: Iterable[str | os.PathLike]) -> list[tuple[str, int]]:
+    """Give the names and dates (nanoseconds) of a job's inputs, which tell apart what it makes.
+
+    What was begun is gone on from only where they are the same: not even an earlier run of the job
+    that still goes on can hand over what it made of other inputs.
     """
-    for file in inputs:
-        if Path(file).stat().st_mtime_ns > part.stat().st_mtime_ns:
-            log.info("starting over, since %s is newer than %s", file, part)
-            return True
-    return False
+    return [(str(file), os.stat(file).st_mtime_ns) for file in inputs]
 
 
 class Progress:

@@ -8,6 +8,7 @@ HDF5 locks nothing, which fails on some shared file systems: a published file ne
 `jobs.run_script` sees to it that a part file has one writer.
 """
 
+import json
 import logging
 import os
 import time
@@ -18,7 +19,7 @@ import h5py
 import numpy as np
 
 from workflow.lib.datasets import Split
-from workflow.lib.jobs import InputError, Progress, changed_since, publish
+from workflow.lib.jobs import InputError, Progress, dates, publish
 
 log = logging.getLogger("uncorrelated")
 
@@ -47,8 +48,8 @@ def write(
         What the outputs depend on; a part file with others is begun anew. `images_per_second` among
         them stands for the rate at which the rows are computed.
     inputs : iterable of path
-        Files that the rows are computed from and that no attribute tells apart; a part file older
-        than one of them is begun anew.
+        Files that the rows are computed from and that no attribute tells apart; a part file made
+        of others, or of the same with another date, is begun anew.
 
     Returns
     -------
@@ -63,9 +64,10 @@ def write(
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     identity = {"schema": SCHEMA, "digest": split.digest, **attributes}
+    identity["inputs"] = json.dumps(dates(inputs))
     examples = len(split.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = _rows_done(part, identity, inputs)
+    done = _rows_done(part, identity)
     progress = Progress(examples, "images", done=done)
     began, before = time.monotonic(), done
     try:
@@ -111,11 +113,9 @@ def write(
     return examples - done
 
 
-def _rows_done(part: Path, identity: Mapping, inputs: Iterable[str | os.PathLike]) -> int:
+def _rows_done(part: Path, identity: Mapping) -> int:
     """How many rows a part file holds of what is to be computed; 0 if it can't be gone on from."""
     try:
-        if changed_since(part, inputs):
-            return 0
         with h5py.File(part, "r", locking=False) as file:
             if {key: file.attrs.get(key) for key in identity} == dict(identity):
                 return int(file.attrs["rows"])

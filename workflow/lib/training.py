@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 from workflow.lib import networks
 from workflow.lib.clip import TextTower, text_image_model
 from workflow.lib.images import Images
-from workflow.lib.jobs import InputError, Progress, changed_since, replacing
+from workflow.lib.jobs import InputError, Progress, replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -426,7 +426,6 @@ def train(
     recipe: Mapping,
     resume: str | os.PathLike,
     tag: object,
-    inputs: Iterable[str | os.PathLike] = (),
     every: float = 600.0,
 ) -> None:
     """Minimise an objective by its recipe; leaves its weights in place.
@@ -446,8 +445,6 @@ def train(
         File of the state; it may be removed once the result is safe.
     tag
         Anything that a state must have been made with to be gone on from.
-    inputs : iterable of path
-        Files that the objective was made of; a state older than one of them is not gone on from.
     every : float
         Seconds between states within an epoch.
 
@@ -491,7 +488,7 @@ def train(
         with replacing(resume) as temporary:
             torch.save({"digest": digest, **done, **state}, temporary)
 
-    done = _resume(Path(resume), digest, stateful, inputs)
+    done = _resume(Path(resume), digest, stateful)
     seen = (done["epoch"] * steps + done["step"]) * batch
     progress = Progress(epochs * steps * batch, "images", done=seen)
     kept = time.monotonic()
@@ -549,12 +546,10 @@ def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None
         torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
-def _resume(
-    path: Path, digest: str, stateful: Mapping, inputs: Iterable[str | os.PathLike]
-) -> dict:
+def _resume(path: Path, digest: str, stateful: Mapping) -> dict:
     """Restore the state of an interrupted run; gives how far it was, in whole epochs and steps."""
     beginning = {"epoch": 0, "step": 0}
-    if not path.exists() or changed_since(path, inputs):
+    if not path.exists():
         return beginning
     try:
         state = torch.load(path, map_location=networks.device(), weights_only=True)

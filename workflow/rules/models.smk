@@ -2,8 +2,8 @@
 
 from workflow.lib.hub import weights_files
 
-# Networks that get a head only, those with public weights, and those that others start from or
-# learn from.
+# Networks that get a head only, those with public weights, those that are trained, and of these
+# those that others start from or learn from.
 HEADS = {
     key
     for name in MEASURED
@@ -16,7 +16,13 @@ PUBLIC = {
     for key, network in STUDIES[name]["networks"].items()
     if "timm" in network["recipe"] or "open_clip" in network["recipe"]
 }
-PARENTS = {
+TRAINED = {
+    key
+    for name in MEASURED
+    for key, network in STUDIES[name]["networks"].items()
+    if key not in HEADS | PUBLIC and network["recipe"]["head"] != "logits"
+}
+PARENTS = TRAINED & {
     network["parent"]
     for name in MEASURED
     for network in STUDIES[name]["networks"].values()
@@ -93,6 +99,8 @@ rule train:
         "results/{study}/logs/train/{model}.log",
     benchmark:
         "results/{study}/benchmarks/train/{model}.tsv"
+    wildcard_constraints:
+        model="|".join(TRAINED) or "-",
     conda:
         "../../envs/workflow.yaml"
     # Decoding keeps many cores busy for one GPU; the result does not depend on their number.

@@ -25,7 +25,7 @@ from workflow.lib import digests, heads, networks, outputs, probes
 from workflow.lib.datasets import Manifest, Split
 from workflow.lib.images import Images
 from workflow.lib.inference import Inference
-from workflow.lib.jobs import InputError, changed_since, publish
+from workflow.lib.jobs import InputError, dates, publish
 
 
 def head(
@@ -61,13 +61,13 @@ def head(
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # features as they are extracted
-    identity = json.dumps([recipe, code], sort_keys=True)
+    table = Manifest.read(manifest)
+    inputs = dates([*images, *parent, *([weights] if weights else [])])
+    identity = json.dumps([recipe, code, table.source, inputs], sort_keys=True)
     part = Path(f"{checkpoint}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}.part")
-    inputs = [manifest, *images, *parent, *([weights] if weights else [])]
-    if not part.exists() or changed_since(part, inputs):
+    if not part.exists():
         for other in glob.glob(f"{glob.escape(checkpoint)}.*.part"):
             os.unlink(other)
-        table = Manifest.read(manifest)
         if recipe["head"] == "checkpoint":
             network = networks.create(recipe, len(table.classes))
             networks.load_into(network, networks.load_tensors(weights)[1], weights)

@@ -38,7 +38,7 @@ def images(
     decode = Decoder(dataset["kind"], dataset["path"], mode)
     table = Manifest.read(manifest)
     identity = json.dumps([dataset, table.source, code])
-    prepare(decode, table.splits[split].ids, geometry, array, threads, identity, [manifest])
+    prepare(decode, table.split(split).ids, geometry, array, threads, identity)
 
 
 if "snakemake" in globals():

@@ -13,7 +13,7 @@ from workflow.lib import networks, training
 from workflow.lib.datasets import Manifest
 from workflow.lib.decoding import Decoder
 from workflow.lib.images import Images
-from workflow.lib.jobs import InputError
+from workflow.lib.jobs import InputError, dates
 
 log = logging.getLogger("uncorrelated")
 
@@ -68,8 +68,8 @@ def train(
     objective = _objective(recipe, pixels, labels, table.classes, parent)
     resume = Path(checkpoint).with_name("resume.pt")
     digests = [table.splits[name].digest for name in recipe["data"]]
-    inputs = [manifest, *images, *parent]
-    training.train(objective, recipe, resume, [digests, table.source, code], inputs)
+    tag = [digests, table.source, code, dates([*images, *parent])]
+    training.train(objective, recipe, resume, tag)
     network = objective.clip.visual if recipe["objective"] == "clip" else objective.network
     networks.save(checkpoint, recipe, network, **objective.parts())
 
