@@ -1,5 +1,6 @@
 """Public networks: their preprocessing, and weights loaded as timm and open_clip load them."""
 
+import argparse
 import hashlib
 import pickle
 import threading
@@ -23,8 +24,10 @@ from timm.models._hub import load_model_config_from_path
 from tests.run.photographs import write_weights
 from tests.tiny_clip import TINY, register
 from workflow.lib import hub, networks
+from workflow.lib.clip import whole_model
 from workflow.lib.jobs import InputError
 
+IMAGE = {"interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
@@ -96,7 +99,8 @@ def local_hub(no_hub, monkeypatch):
 
 
 def recipe(**entry) -> dict:
-    return {"head": "pretrained", "input": hub.preprocessing(entry), **entry}
+    image = hub.preprocessing(entry) | entry.get("input", {})
+    return {"head": "pretrained", **entry, "input": image}
 
 
 def test_timms_preprocessing():
@@ -239,8 +243,8 @@ def test_what_timm_loads_leniently_is_still_whole(tmp_path, architecture):
 
 def test_a_clip_gives_open_clips_own_embeddings(tiny_clip, tmp_path):
     theirs, path = tiny_clip
-    entry = recipe(open_clip="tiny-clip", checkpoint=str(path))
-    assert entry["input"]["size"] == 64
+    entry = recipe(open_clip="tiny-clip", checkpoint=str(path), input=IMAGE)
+    assert entry["input"] == {"size": 64, "crop": 1.0, **IMAGE}
     made, tower, parts = hub.load(entry, path, "pretraining.c")
     assert made == {"clip": TINY}
     assert torch.equal(tower.eval()(IMAGES), theirs.encode_image(IMAGES))
@@ -252,6 +256,109 @@ def test_a_clip_gives_open_clips_own_embeddings(tiny_clip, tmp_path):
     torch.save({"visual.proj": torch.zeros(3)}, tmp_path / "wrong.pth")
     with pytest.raises(InputError, match=r"pretraining.c: the weights in .*wrong.pth"):
         hub.load(entry, tmp_path / "wrong.pth", "pretraining.c")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"vision_cfg": TINY["vision_cfg"] | {"image_size": 96}}, "visual.positional_embedding"),
+        ({"text_cfg": TINY["text_cfg"] | {"context_length": 32}}, "positional_embedding"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_clip_of_another_image_size_or_text_length_is_not_resampled(
+    tiny_clip, tmp_path, changes, key, prefix
+):
+    tensors = whole_model(TINY | changes).state_dict()
+    torch.save({prefix + name: t for name, t in tensors.items()}, tmp_path / "other.pth")
+    entry = recipe(open_clip="tiny-clip", checkpoint=str(tmp_path / "other.pth"), input=IMAGE)
+    told = rf"^pretraining.c: the weights in .*other.pth .* tiny-clip: {key} has the shape \(.*size"
+    with pytest.raises(InputError, match=told):
+        hub.load(entry, entry["checkpoint"], "pretraining.c")
+
+
+@pytest.mark.parametrize("keys", [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+def test_a_file_of_two_sets_of_weights_is_refused_by_every_route(tiny_clip, tmp_path, keys):
+    path = tmp_path / "ema.pth"
+    torch.manual_seed(0)
+    sets = [timm.create_model("test_vit").state_dict() for _ in keys]
+    content = {"epoch": 3, "args": argparse.Namespace(lr=1)}
+    torch.save(content | dict(zip(keys, sets, strict=True)), path)
+    told = rf"ema.pth holds 2 sets of weights, {keys[0]} and {keys[1]}; save the one that you mean"
+    with pytest.raises(InputError, match=told):
+        hub.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
+    torch.save(dict(zip(keys, sets, strict=True)), path)
+    with pytest.raises(InputError, match=told):
+        networks.load_tensors(path)
+    clip = recipe(open_clip="tiny-clip", checkpoint=str(path), input=IMAGE)
+    with pytest.raises(InputError, match=told):
+        hub.load(clip, path, "pretraining.c")
+    torch.save({keys[0]: sets[0], keys[1]: None, **content}, path)
+    _, network, _ = hub.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
+    assert all(torch.equal(sets[0][key], value) for key, value in network.state_dict().items())
+
+
+def of_file(name, **image):
+    """Say what a file of an architecture, without a tag, is taken to be."""
+    entry = {"open_clip": name, "checkpoint": "mine.pth", **({"input": image} if image else {})}
+    return hub.preprocessing(entry), hub._open_clip(entry)[0].get("quick_gelu", False)
+
+
+def test_a_file_without_a_tag_is_taken_as_all_of_open_clips_weights_are():
+    for name, tag in (
+        ("ViT-B-16-SigLIP", "webli"),
+        ("RN50", "yfcc15m"),
+        ("ViT-g-14", "laion2b_s12b_b42k"),
+    ):
+        named, _ = hub._open_clip({"open_clip": f"{name}/{tag}"})
+        image = hub.preprocessing({"open_clip": f"{name}/{tag}"})
+        assert of_file(name) == (image, named.get("quick_gelu", False))
+    image, _ = of_file("ViT-B-16-SigLIP")
+    assert (image["mean"], image["crop_mode"]) == ([0.5] * 3, "squash")
+    assert of_file("RN50")[1] and not of_file("ViT-g-14")[1]
+
+
+def test_a_file_without_a_tag_is_refused_where_open_clips_weights_differ():
+    told = "which activation .* such as ViT-B-32/openai or ViT-B-32/laion2b_e16$"
+    for image in ({}, {**IMAGE, "crop_mode": "center"}):
+        with pytest.raises(InputError, match=told):
+            of_file("ViT-B-32", **image)
+    entry = {"open_clip": "ViT-B-32/openai", "checkpoint": "mine.pth"}
+    assert hub._open_clip(entry)[0]["quick_gelu"]
+    told = "want their images, .*ViT-H-14-quickgelu/dfn5b.*, or give crop_mode in `input`$"
+    for image in ({}, IMAGE):
+        with pytest.raises(InputError, match=told):
+            of_file("ViT-H-14-quickgelu", **image)
+    assert of_file("ViT-H-14-quickgelu", crop_mode="squash")[1]
+    told = "open_clip has no weights of ViT-S-16; give interpolation and std in `input`$"
+    with pytest.raises(InputError, match=told):
+        of_file("ViT-S-16", mean=[0.5] * 3)
+    of_file("ViT-S-16", **IMAGE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"architecture": "test_vit", "author": "André"}'.encode("latin-1"),
+        b'{"architecture": null}',
+        b'{"architecture": 3}',
+        b"[1]",
+        *(
+            b'{"architecture": "test_vit", "pretrained_cfg": {%s}}' % settings
+            for settings in (
+                b'"mean": 3',
+                b'"mean": [null, null, null]',
+                b'"crop_pct": "x"',
+                b'"input_size": [224, 224]',
+                b'"input_size": 224',
+            )
+        ),
+    ],
+)
+def test_a_config_of_another_form_than_timms_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"^cannot read .*/config.json as timm's: "):
+        hub.preprocessing({"timm": f"local-dir:{tmp_path}"})
 
 
 def test_the_activation_is_that_of_the_weights():

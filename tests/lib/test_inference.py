@@ -142,6 +142,36 @@ def test_no_other_error_is_tried_again(classifier, images, monkeypatch):
     assert sizes == [32]
 
 
+def test_images_of_a_size_that_the_network_cannot_take_are_told(tmp_path):
+    np.save(tmp_path / "c.npy", np.zeros((4, 1, 28, 28), np.uint8))
+    images = Images([tmp_path / "c.npy"], [0.3], [0.3], CPU)
+    classifier = networks.Classifier(
+        networks.create(
+            RECIPE | {"architecture": "test_vit", "options": {"dynamic_img_size": False}}, 4
+        )
+    ).eval()
+    told = (
+        "the model 'mine' cannot take images of 28 pixels: Input height (28) doesn't match model "
+        "(160); leave out input.size, or give timm's options: {img_size: 28}"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(told)}$") as error:
+        Inference(classifier, images, model="mine")(np.arange(4))
+    assert isinstance(error.value.__cause__, AssertionError)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError])
+def test_only_the_first_batch_says_that_the_size_is_wrong(classifier, images, monkeypatch, error):
+    inference = Inference(classifier, images, model="mine", batch_size=10)
+    small_memory(classifier, monkeypatch, 0, error)
+    with pytest.raises(InputError, match="cannot take images of 28 pixels: no; leave out"):
+        inference(np.arange(10))
+    monkeypatch.undo()
+    inference(np.arange(10))
+    small_memory(classifier, monkeypatch, 0, error)
+    with pytest.raises(error, match=r"^no$"):
+        inference(np.arange(10, 20))
+
+
 @pytest.mark.parametrize(("precision", "close"), [("bfloat16", 0.05), ("float16", 0.01)])
 def test_reduced_precision_is_close_and_its_logits_are_not_rounded(
     classifier, images, precision, close

@@ -63,6 +63,42 @@ def test_a_state_dict_from_elsewhere_is_read(tmp_path):
     assert tensors.keys() == network().state_dict().keys()
 
 
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
+def test_a_wrapped_networks_state_dict_is_unwrapped(tmp_path, prefix):
+    tensors = network().state_dict()
+    wrapped = {prefix + key: tensor for key, tensor in tensors.items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "a.pth")
+    safetensors.torch.save_file(wrapped, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        _, found = networks.load_tensors(tmp_path / name)
+        assert found.keys() == tensors.keys()
+    partly = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
+    torch.save(partly, tmp_path / "a.pth")
+    assert networks.load_tensors(tmp_path / "a.pth")[1].keys() == partly.keys()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[torch.zeros(1)], torch.zeros(1), {"state_dict": None}, {"state_dict": [1]},
+     {1: torch.zeros(1)}],
+)  # fmt: skip
+def test_a_checkpoint_of_another_form_is_named(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"a.pth holds more than tensors, or tensors without"):
+        networks.load_tensors(tmp_path / "a.pth")
+
+
+def test_two_sets_of_weights_are_not_chosen_from(tmp_path):
+    sets = {"state_dict": network().state_dict(), "state_dict_ema": network().state_dict()}
+    torch.save(sets, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"a.pth holds 2 sets of weights, state_dict and state_"):
+        networks.load_tensors(tmp_path / "a.pth")
+    torch.save(sets | {"state_dict_ema": None}, tmp_path / "a.pth")
+    assert networks.load_tensors(tmp_path / "a.pth")[1].keys() == sets["state_dict"].keys()
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b[:-100], lambda b: b""])
 def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     path = tmp_path / "a.safetensors"

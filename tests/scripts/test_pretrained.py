@@ -68,6 +68,60 @@ def test_a_model_of_other_labels_is_told_where_to_go(tmp_path, lite):
     assert path.is_file()
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Give a function that makes a folder of timm's, whose config.json has some label_names."""
+
+    def make(labels):
+        torch.manual_seed(0)
+        model = timm.create_model("test_vit", num_classes=5)
+        config = {"label_names": labels}
+        timm.models.save_for_hf(
+            model, tmp_path / "mine", model_config=config, safe_serialization=True
+        )
+        return {"timm": f"local-dir:{tmp_path / 'mine'}"}, hub.local_files(tmp_path / "mine")
+
+    return make
+
+
+CLASSES = ("ant", "bee", "cat", "dog", "emu")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["Ant", "bee", "CAT", "dog", "emu"], ["ant"], None, {0: "ant", 2: "cat"},
+     {2: "cat", 3: "dog", 4: "emu", 1: "bee", 0: "ant"}],
+)  # fmt: skip
+def test_a_head_of_the_studys_classes_or_of_unnamed_ones_is_taken(tmp_path, folder, labels, caplog):
+    entry, files = folder(labels)
+    path, _ = run(tmp_path, CLASSES, files, **entry)
+    assert path.is_file()
+    assert "label_names" not in caplog.text
+
+
+@pytest.mark.parametrize("form", [list, lambda names: dict(enumerate(names))])
+def test_a_head_of_the_studys_classes_in_another_order_is_refused(tmp_path, folder, form):
+    entry, files = folder(form(["ant", "bee", "Emu", "dog", "cat"]))
+    with pytest.raises(InputError) as error:
+        run(tmp_path, CLASSES, files, **entry)
+    text = str(error.value)
+    assert text.startswith(f"models.net: timm:{entry['timm']} has the study's classes in another")
+    for part in ("number 2 on", "label_names are Emu, dog, cat, ", "classes are cat, dog, emu",
+                 "Rename the classes", "`from: net-features`", "lbfgs"):  # fmt: skip
+        assert part in text
+    assert not (tmp_path / "net").exists()
+    path, _ = run(tmp_path, CLASSES, files, **entry, head="pretraining")
+    assert path.is_file()
+
+
+def test_a_head_of_other_names_is_taken_with_a_warning(tmp_path, folder, caplog):
+    entry, files = folder(["n1", "n2", "n3", "n4", "n5"])
+    path, _ = run(tmp_path, CLASSES, files, **entry)
+    assert path.is_file()
+    [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "label_names: n1 for ant, n2 for bee, n3 for cat; make sure" in record.getMessage()
+
+
 def test_a_hub_that_changes_its_weights_is_noticed(tmp_path, monkeypatch):
     def publish(seed):
         torch.manual_seed(seed)

@@ -4,11 +4,11 @@ Their preprocessing is known without a network, from the tables that both librar
 come from a file, or from the hub into its own cache; nothing is unpickled.
 """
 
+import argparse
 import contextlib
 import difflib
 import errno
 import functools
-import json
 import logging
 import os
 import urllib.error
@@ -39,7 +39,7 @@ def preprocessing(entry: Mapping) -> dict:
     entry : mapping
         A model's: `timm` (a name with its tag, or `local-dir:` and a folder) or `open_clip`
         (architecture/tag), and `checkpoint` if its weights are in a file; then the tag may be left
-        out.
+        out, of open_clip where all tags agree on what `input` does not say.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def preprocessing(entry: Mapping) -> dict:
     Raises
     ------
     InputError
-        If there is no such network.
+        If there is no such network, or its preprocessing cannot be told.
     """
     import workflow.lib.compat  # noqa: F401  (before timm and open_clip)
 
@@ -58,26 +58,50 @@ def preprocessing(entry: Mapping) -> dict:
         return _clip_preprocessing(entry)
     from timm.data import resolve_data_config
 
-    config = resolve_data_config(pretrained_cfg=_timm(entry)[1])
-    mean = [float(value) for value in config["mean"]]
-    mode = config["crop_mode"]
-    return {
-        "size": _size(config["input_size"][1:]),
-        "crop": float(config["crop_pct"]),
-        **({} if mode == "center" else {"crop_mode": mode}),
-        **({"fill": [round(255 * value) for value in mean]} if mode == "border" else {}),
-        "interpolation": config["interpolation"],
-        "mean": mean,
-        "std": [float(value) for value in config["std"]],
-    }
+    settings = _timm(entry)[1]
+    try:
+        config = resolve_data_config(pretrained_cfg=settings)
+        mean = [float(value) for value in config["mean"]]
+        mode = config["crop_mode"]
+        return {
+            "size": _size(config["input_size"][1:]),
+            "crop": float(config["crop_pct"]),
+            **({} if mode == "center" else {"crop_mode": mode}),
+            **({"fill": [round(255 * value) for value in mean]} if mode == "border" else {}),
+            "interpolation": config["interpolation"],
+            "mean": mean,
+            "std": [float(value) for value in config["std"]],
+        }
+    except (LookupError, TypeError, ValueError) as error:
+        raise _unreadable(Path(entry["timm"].removeprefix(LOCAL)), error) from error
 
 
 def _clip_preprocessing(entry: Mapping) -> dict:
+    config, weights = _open_clip(entry)
+    images = [_clip_image(config, known) for known in weights.values() or ({},)]
+    name = entry["open_clip"]
+    if weights:
+        keys = {key for image in images for key in image}
+        unknown = {key for key in keys if any(x.get(key) != images[0].get(key) for x in images)}
+        tags = _listed([f"{name}/{tag}" for tag in weights])
+        why = f"open_clip's weights of {name} differ in that; name their tag ({tags}), or"
+    else:
+        unknown, why = {"interpolation", "mean", "std"}, f"open_clip has no weights of {name};"
+    missing = sorted(unknown - entry.get("input", {}).keys())
+    if missing:
+        raise InputError(
+            f"'{name}' does not say how the weights in `checkpoint` want their images, and {why} "
+            f"give {' and '.join(missing)} in `input`"
+        )
+    return images[0]
+
+
+def _clip_image(config: Mapping, weights: Mapping) -> dict:
+    """Say how weights of open_clip's want their images."""
     from dataclasses import asdict
 
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-    config, weights = _open_clip(entry)
     image = merge_preprocess_dict(asdict(PreprocessCfg()), weights)
     mode = {"shortest": "center", "squash": "squash", "longest": "border"}[image["resize_mode"]]
     size = config["vision_cfg"].get("image_size", 224)
@@ -153,18 +177,32 @@ def _local_settings(folder: Path) -> tuple[str, dict, dict]:
 
     try:
         settings, name, options = load_model_config_from_path(folder)
+        known = is_model(name)
     except FileNotFoundError as error:
         raise InputError(f"{LOCAL}{folder} holds no config.json, as timm writes it") from error
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot read {folder}/config.json as timm's: {error!r}") from error
-    if not is_model(name):
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    if not known:
         raise InputError(f"{folder}/config.json: timm knows no architecture '{name}'")
     settings = {key: value for key, value in settings.items() if key not in ("file", "source")}
     return name, {"architecture": name, **settings}, options
 
 
-def _open_clip(entry: Mapping) -> tuple[dict, dict]:
-    """Look up a network of open_clip: what it is built from, and what is known of its weights."""
+def _unreadable(folder: Path, error: Exception) -> InputError:
+    return InputError(f"cannot read {folder}/config.json as timm's: {error!r}")
+
+
+def _open_clip(entry: Mapping) -> tuple[dict, dict[str, dict]]:
+    """Look up a network of open_clip.
+
+    Returns
+    -------
+    config : dict
+        What it is built from.
+    weights : dict of str to dict
+        What is known of its weights, by tag; of a checkpoint without one, of all that open_clip has
+        of the architecture.
+    """
     import workflow.lib.compat  # noqa: F401  (before open_clip)
 
     # isort: split
@@ -180,15 +218,25 @@ def _open_clip(entry: Mapping) -> tuple[dict, dict]:
         raise InputError(
             f"open_clip knows no '{name}'{_nearest(name, [*public, *open_clip.list_models()])}"
         )
-    weights = get_pretrained_cfg(architecture, tag) if tag else {}
-    if not weights and (tag or "checkpoint" not in entry):
+    tags = [tag] if tag else [own.partition("/")[2] for own in tagged]
+    weights = {own: get_pretrained_cfg(architecture, own) for own in tags}
+    if (tag and not weights[tag]) or (not tag and "checkpoint" not in entry):
         has = f"open_clip has weights of {architecture} as {_listed(tagged)}"
         if not tagged:
             has = f"open_clip has no weights of {architecture}: name a file of them as `checkpoint`"
         what = f"there is no '{name}'" if tag else f"'{name}' does not say which weights"
         raise InputError(f"{what}; {has}")
-    if weights.get("quick_gelu"):
-        # open_clip only warns where the architecture's activation is not that of the weights.
+    # open_clip only warns where the architecture's activation is not that of the weights.
+    quick = {}
+    for own, known in weights.items():
+        quick.setdefault(known.get("quick_gelu", False), f"{architecture}/{own}")
+    if len(quick) > 1:
+        raise InputError(
+            f"'{name}' does not say which activation the weights in `checkpoint` need, and "
+            f"open_clip's weights of it differ in that; name the tag that they are of or come "
+            f"from, such as {_listed(list(quick.values()))}"
+        )
+    if True in quick:
         config["quick_gelu"] = True
     return config, weights
 
@@ -260,7 +308,7 @@ def fetch(recipe: Mapping, entry: str) -> str:
         If the hub cannot be reached, or does not give the file; it says what to place where.
     """
     if "open_clip" in recipe:
-        _, known = _open_clip(recipe)
+        [known] = _open_clip(recipe)[1].values()
         repository, _, name = known["hf_hub"].rpartition("/")
         name = name or "open_clip_pytorch_model.bin"
         names = [f"{Path(name).stem}.safetensors", name]
@@ -358,12 +406,14 @@ def load(
     Raises
     ------
     InputError
-        If the file is missing, cannot be read as tensors alone, or does not fit the network.
+        If the file is missing, cannot be read as tensors alone, holds two sets of weights, or does
+        not fit the network.
     """
     name = recipe.get("timm") or recipe["open_clip"]
     if not Path(path).is_file():
         raise InputError(f"{entry}: there is no checkpoint {path}")
     try:
+        _check_sets(str(path))
         return (_load_timm if "timm" in recipe else _load_clip)(recipe, str(path))
     except InputError:
         raise
@@ -375,6 +425,18 @@ def load(
             f"The file must hold tensors and nothing else (best as .safetensors), and be of that "
             f"network"
         ) from error
+
+
+def _check_sets(path: str) -> None:
+    """Refuse a file with two sets of weights; the tensors themselves are not kept."""
+    import torch
+
+    from workflow.lib.networks import check_sets
+
+    if path.endswith(".safetensors"):
+        return
+    with torch.serialization.safe_globals([argparse.Namespace]):  # which timm's trainings store
+        check_sets(torch.load(path, map_location="meta", weights_only=True), path)
 
 
 def _load_timm(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
@@ -435,5 +497,22 @@ def _load_clip(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
 
     config, _ = _open_clip({"checkpoint": path, **recipe})
     model = whole_model(config)
+    if "checkpoint" in recipe:
+        _check_shapes(model, path)
     open_clip.load_checkpoint(model, path)  # strictly, and by weights_only
     return {"clip": config}, model.visual, {"clip": TextTower(model)}
+
+
+def _check_shapes(model: "nn.Module", path: str) -> None:
+    """Refuse a file whose tensors open_clip would resample: position embeddings of other sizes."""
+    from open_clip.convert import convert_state_dict
+    from open_clip.factory import load_state_dict
+
+    expected = model.state_dict()
+    for key, tensor in convert_state_dict(model, load_state_dict(path)).items():
+        own = expected.get(key, expected.get(f"text.{key}"))  # as older files name it
+        if own is not None and own.shape != tensor.shape and tensor.numel() > 1:
+            raise ValueError(
+                f"{key} has the shape {tuple(tensor.shape)} instead of {tuple(own.shape)}, so they "
+                f"are of another image size, text length or network"
+            )

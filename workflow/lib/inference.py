@@ -59,6 +59,7 @@ class Inference:
     ):
         self.images, self.model, self.precision = images, model, precision
         self.batch_size, self.compiled = batch_size, compile
+        self.taken = False  # whether the network has taken a batch
         self.gpu = images.device.type == "cuda"
         # Convolutions are faster so, but not in float32 on a GPU.
         fast = precision != "float32" or not self.gpu
@@ -78,8 +79,8 @@ class Inference:
         Raises
         ------
         InputError
-            If the network does not fit the memory even with one image, if it cannot be compiled, or
-            if its head does not take the features.
+            If the network does not fit the memory even with one image, if it cannot be compiled or
+            cannot take the images, or if its head does not take the features.
         """
         start, stop = int(rows[0]), int(rows[-1]) + 1
         while True:
@@ -139,7 +140,15 @@ class Inference:
         reduced = self.precision != "float32"
         dtype = getattr(torch, self.precision) if reduced else None
         with torch.autocast(self.images.device.type, dtype, enabled=reduced):
-            results = self.network(self.images.normalise(pixels, self.layout))
+            pixels = self.images.normalise(pixels, self.layout)
+            try:
+                results = self.network(pixels)
+            except (AssertionError, RuntimeError) as error:
+                # Kinds of their own, such as out of memory, say nothing of the images.
+                if self.taken or type(error) not in (AssertionError, RuntimeError):
+                    raise
+                raise InputError(self._refusal(pixels, error)) from error
+        self.taken = True
         features, outputs, logits = (values[:count].float() for values in results)
         head, error = self.classifier.head, torch.zeros(())
         if isinstance(head, (nn.Linear, nn.Conv2d)):  # some have a convolution of one pixel
@@ -150,3 +159,16 @@ class Inference:
                 logits = self.classifier.map_classes(expected)
         results = (x.to("cpu", non_blocking=True) for x in (logits, features, error))
         return *results, torch.cuda.current_stream().record_event() if self.gpu else None
+
+    def _refusal(self, pixels: Tensor, error: Exception) -> str:
+        """Say that the network does not take images like these; the log keeps all of the error."""
+        log.info("what the network says of its first batch:", exc_info=error)
+        height, width = pixels.shape[-2:]
+        shown, size = f"{height} x {width}", f"[{height}, {width}]"
+        if height == width:
+            shown = size = str(height)
+        problem = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        return (
+            f"the model '{self.model}' cannot take images of {shown} pixels: {problem}; leave out "
+            f"input.size, or give timm's options: {{img_size: {size}}}"
+        )

@@ -25,6 +25,11 @@ from workflow.lib.clip import image_tower
 from workflow.lib.jobs import InputError, replacing
 
 EXTRA = "extra."
+SETS = ("state_dict", "state_dict_ema", "model", "model_ema")
+"""Keys that the tensors of a file from elsewhere may be under."""
+
+WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")
+"""What torch.compile and DataParallel, in either order, put before every name of a tensor."""
 
 
 def device() -> torch.device:
@@ -86,7 +91,7 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
     Raises
     ------
     InputError
-        If the file is missing, damaged, or holds more than tensors.
+        If the file is missing, damaged, or holds more than the tensors of one network.
     """
     path = Path(path)
     try:
@@ -94,8 +99,8 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             with safetensors.safe_open(path, "pt") as file:
                 recipe = (file.metadata() or {}).get("recipe")
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return recipe and json.loads(recipe), tensors
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+            return (json.loads(recipe), tensors) if recipe else (None, _unwrapped(tensors))
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}") from error
     except Exception as error:
@@ -103,12 +108,51 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             f"cannot read the checkpoint {path}: {error}\n"
             f"It must hold tensors and nothing else; save it again as .safetensors"
         ) from error
-    tensors = tensors.get("state_dict", tensors)
-    if not all(isinstance(value, Tensor) for value in tensors.values()):
+    check_sets(content, path)
+    tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()
+    ):
         raise InputError(
-            f"the checkpoint {path} holds more than tensors; save its state_dict alone"
+            f"the checkpoint {path} holds more than tensors, or tensors without names; save its "
+            f"state_dict alone"
         )
-    return None, tensors
+    return None, _unwrapped(tensors)
+
+
+def check_sets(content: object, path: str | os.PathLike) -> None:
+    """Refuse a file that holds the weights of a training and their running mean.
+
+    timm would take the mean, and other readers the weights.
+
+    Parameters
+    ----------
+    content
+        What torch has stored in the file.
+    path
+        For the message.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    if not isinstance(content, Mapping):
+        return
+    found = [key for key in SETS if isinstance(content.get(key), Mapping)]
+    if len(found) > 1:
+        raise InputError(
+            f"{path} holds {len(found)} sets of weights, {', '.join(found[:-1])} and {found[-1]}; "
+            f"save the one that you mean alone"
+        )
+
+
+def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what wrappers of the whole network have put before every name."""
+    for prefix in WRAPPERS:
+        if all(key.startswith(prefix) for key in tensors):
+            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    return dict(tensors)
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike) -> None:

@@ -7,6 +7,7 @@ import workflow.lib.compat  # noqa: F401  (before timm)
 
 # isort: split
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -53,28 +54,64 @@ def pretrained(
     log.info("%s from %s, SHA-256 %s", name, source, found)
     made, network, parts = hub.load(recipe, source, entry)
     if recipe["head"] == "pretrained":
-        _check_head(made, len(Manifest.read(manifest).classes), name, entry)
+        _check_head(made, Manifest.read(manifest).classes, name, entry)
     if not files and "sha256" not in recipe:
         digests.remember(found, Path(checkpoint).with_name("source.sha256"), name, entry)
     origin = {"name": name, "file": Path(source).name, "sha256": found}
     networks.save(checkpoint, recipe | made | {"source": origin}, network, **parts)
 
 
-def _check_head(made: dict, classes: int, name: str, entry: str) -> None:
+def _check_head(made: dict, classes: Sequence[str], name: str, entry: str) -> None:
     """Refuse a model whose own head is of other labels than the study's classes."""
     outputs = made.get("outputs", 0)
-    if outputs == classes:
+    if outputs == len(classes):
+        _check_labels(made, classes, name, entry)
         return
     has = f"a head of {outputs} labels" if outputs else "no head of classes"
-    heads = "lbfgs, which learns one from training images"
-    if outputs > classes:
-        heads += ", or class-mapping if its labels are those of a larger ImageNet"
+    more = ""
+    if outputs > len(classes):
+        more = ", or class-mapping if its labels are those of a larger ImageNet"
     elif "clip" in made:
-        heads += ", or zero-shot, which makes one of the classes' names"
-    key = entry.rpartition(".")[2]
+        more = ", or zero-shot, which makes one of the classes' names"
     raise InputError(
-        f"{entry}: {name} has {has}, and the study has {classes} classes. Move it to pretraining, "
-        f"say as {key}-features, and let the model have `from: {key}-features` and `head`: {heads}"
+        f"{entry}: {name} has {has}, and the study has {len(classes)} classes; "
+        f"{_another_head(entry)}{more}"
+    )
+
+
+def _check_labels(made: dict, classes: Sequence[str], name: str, entry: str) -> None:
+    """Refuse a head whose labels are the study's classes in another order.
+
+    Only some of timm's settings name the labels.
+    """
+    labels = made["options"].get("pretrained_cfg", {}).get("label_names")
+    if isinstance(labels, dict):  # by output
+        labels = [labels[str(i)] for i in range(len(classes)) if str(i) in labels]
+    if not isinstance(labels, list) or len(labels) != len(classes):
+        return
+    labels = [str(label) for label in labels]
+    own, wanted = ([text.casefold() for text in texts] for texts in (labels, classes))
+    if own == wanted:
+        return
+    first = next(i for i in range(len(own)) if own[i] != wanted[i])
+    labels, classes = labels[first : first + 3], classes[first : first + 3]
+    if sorted(own) == sorted(wanted):
+        raise InputError(
+            f"{entry}: {name} has the study's classes in another order: from number {first} on, "
+            f"its label_names are {', '.join(labels)}, and the study's classes are "
+            f"{', '.join(classes)}. Rename the classes so that they come in the model's order, or "
+            f"{_another_head(entry)}"
+        )
+    pairs = ", ".join(f"{label} for {known}" for label, known in zip(labels, classes, strict=True))
+    log.warning("%s has other names for the study's classes, by its label_names: %s; make sure "
+                "that they mean the same, in the same order", name, pairs)  # fmt: skip
+
+
+def _another_head(entry: str) -> str:
+    key = entry.rpartition(".")[2]
+    return (
+        f"move it to pretraining, say as {key}-features, and let the model have "
+        f"`from: {key}-features` and `head`: lbfgs, which learns one from training images"
     )
 
 
