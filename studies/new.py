@@ -24,7 +24,7 @@ import workflow.lib.compat  # noqa: F401  (before timm)
 import timm
 import yaml
 
-from workflow.lib import imagenet, layouts, parquet
+from workflow.lib import configuration, imagenet, layouts, parquet
 from workflow.lib.jobs import InputError, replacing
 
 DATA = {
@@ -86,8 +86,10 @@ class Pretrained:
 
     @property
     def key(self) -> str:
-        """Its key in the study: small letters, digits and single hyphens."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        """Its key in the study, of its title: small letters, digits and single hyphens."""
+        slugs = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+                 for name in (self.title, self.architecture))  # fmt: skip
+        return next(filter(None, slugs))
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -130,8 +132,11 @@ def find(name: str) -> Pretrained:
             config = json.loads(file.read_text(encoding="utf-8"))
             own = config.get("pretrained_cfg", config)
             classes = own.get("num_classes", config.get("num_classes", 1000))
-            return Pretrained(name, config["architecture"], own.get("tag") or "", classes)
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            architecture, tag = config["architecture"], own.get("tag") or ""
+            if [type(each) for each in (architecture, tag, classes)] != [str, str, int]:
+                raise TypeError("architecture or tag is no text, or num_classes no whole number")
+            return Pretrained(name, architecture, tag, classes)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(
                 f"{name}: cannot read {file}: {error!r}; timm writes such folders by "
                 f"timm.models.save_for_hf"
@@ -192,6 +197,11 @@ def look(path: str) -> Images:
     numbered = folders == {str(label) for label in range(len(synsets))}  # as ImageNet-V2
     if flat or numbered or folders & synsets:
         return _look_at_imagenet(path)
+    stray = [file for file in files if "/" not in file]
+    if stray and len(stray) < len(files):
+        raise InputError(
+            f"{path}/{stray[0]} is in no folder of a class; move it into one, or remove it"
+        )
     tops = {file.partition("/")[0] for file in files}
     if {"train", "test"} <= tops:
         count = sum(file.startswith("train/") for file in files)
@@ -199,8 +209,11 @@ def look(path: str) -> Images:
         own = {} if "calibration" in tops else {"calibration": count // 5}
         return Images("folder", path, {"train": "rest", **own}, found)
     if "train" in tops or "test" in tops:
-        lacking = "test" if "train" in tops else "train"
-        raise InputError(f"{path} has no folder {lacking}; both are needed, or folders of classes")
+        there, lacking = ("train", "test") if "train" in tops else ("test", "train")
+        raise InputError(
+            f"{path} has no folder {lacking}; both are needed, or folders of classes, none of "
+            f"them called {there}"
+        )
     if len(tops) < 2 or any(file.count("/") != 1 for file in files):
         raise InputError(
             f"{path} must hold folders of classes, {path}/<class>/*.jpg, or folders train and test "
@@ -353,7 +366,12 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
 def quote(text: str) -> str:
     """Write text as YAML, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*( [\w./-]+)*", text)
-    return text if plain and yaml.safe_load(text) == text else json.dumps(text)
+    return text if plain and yaml.safe_load(text) == text else _in_quotes(text)
+
+
+def _in_quotes(text: str) -> str:
+    whole = float("inf")  # not folded into lines
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=whole).strip()
 
 
 def new_study(name: str, images: str, models: list[str], folder: str = "studies") -> Path:
@@ -378,7 +396,7 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
     Raises
     ------
     InputError
-        If the file exists, or if an argument is wrong.
+        If the file exists, or if an argument is wrong, or if the study could not run.
     """
     if not (name and images and models):
         raise InputError(f"give a name, a folder of images, and models: {EXAMPLE}")
@@ -387,6 +405,13 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
     file = Path(folder, f"{name}.yaml")
     if file.exists():
         raise InputError(f"{file} exists already; choose another NAME, or remove it")
+    for other in (Path("config.yaml"), *sorted(Path(folder).glob("*.yaml"))):
+        if _named(other) == name:
+            raise InputError(f"NAME: '{name}' is the study of {other}; choose another")
+    if layouts.UNWRITABLE.search(images):
+        raise InputError(
+            f"IMAGES: {images!r} must be UTF-8, without tab, line break or braces; rename it"
+        )
     found, mistakes = [], []
     for each in models:
         try:
@@ -399,10 +424,32 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
     ]
     if mistakes:
         raise InputError("\n".join(mistakes))
-    text = write(name, look(images), found)
+    there = look(images)
+    if 0 in there.splits.values():
+        raise InputError(f"IMAGES: {images} holds too few to divide ({there.found}); add some")
+    text = write(name, there, found)
     with replacing(file) as part:
-        Path(part).write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
+        _check(part)
     return file
+
+
+def _named(file: Path) -> object:
+    """Name of the study in a file; None if it cannot be read."""
+    try:
+        return configuration.read(file).get("study")
+    except configuration.ConfigurationError:
+        return None
+
+
+def _check(file: Path) -> None:
+    """Refuse a study that would not be planned, or whose images could not be divided."""
+    try:
+        (study,) = configuration.load(configuration.read(file), [file]).values()
+    except configuration.ConfigurationError as error:
+        told = [mistake.partition(": ")[2] for mistake in error.mistakes]
+        raise InputError("the study would not run: " + "\n".join(told)) from error
+    layouts.build_manifest(study["dataset"])
 
 
 def main() -> None:

@@ -596,6 +596,18 @@ PUBLIC_MISTAKES = [
         "models.own.architecture: the key is missing; a checkpoint needs it",
     ),
     (
+        {"models.zero.class_names": ["", "dog"]},
+        "models.zero.class_names[0]: must not be empty",
+    ),
+    (
+        {"pretraining.bit": {"checkpoint": "my.pth"}},
+        "pretraining.bit.objective: the key is missing; say it, or `timm` or `open_clip`: what",
+    ),
+    (
+        {"pretraining.bit": {"options": {"drop_rate": 0.1}}},
+        "pretraining.bit.objective: the key is missing; say it, or `timm` or `open_clip`: what",
+    ),
+    (
         {"features": {"models": ["clip-linear", "table"]}},
         "features.models[1]: brought/table.csv holds no features; bring .npz or .h5 with "
         "`features`, or leave the model out of features.models",
@@ -932,6 +944,10 @@ def test_mistakes_of_published_studies(changes, mistake):
         ("no: 1", ['line 1: no: YAML does not read this key as text; write "no"']),
         ("a: 1\nb: [1\nc: 2", ["line 3: not valid YAML: expected ',' or ']', but got ':'"]),
         ("a: *b", ["line 1: not valid YAML: found undefined alias 'b'"]),
+        (
+            "a: &b\n  c: *b",
+            ["line 1: a.c: holds an alias of what it stands in; write out what is meant"],
+        ),
         ("- 1", ["must hold keys and values"]),
         ("", ["must hold keys and values"]),
     ],
@@ -950,6 +966,69 @@ def test_reading_takes_numbers_for_numbers_and_allows_merged_keys(tmp_path):
     merged = read(path)
     assert merged["a"] == {"x": 0.001, "y": [2e5, 0.001], "z": "e-3"}
     assert merged["b"] == merged["a"] | {"x": 1}
+
+
+def test_reading_leaves_quoted_text_alone(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text("a: '1e-3'\nb: [\"1e3\", 1e3, 1e3x]")
+    assert read(path) == {"a": "1e-3", "b": ["1e3", 1000.0, "1e3x"]}
+
+
+def test_loading_tells_quoted_text_from_numbers(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = STUDY.replace("name: The base", "name: '1e-3'") + "groups: {g: ['1e3', '2e3']}\n"
+    Path("small.yaml").write_text(text)
+    config = yaml.safe_load(text)  # as Snakemake reads it
+    config["recipe"]["weight_decay"] = "2e-2"  # as it reads --config recipe='{weight_decay: 2e-2}'
+    loaded = load(config, ["small.yaml"])["small"]
+    assert loaded["models"]["base"]["name"] == "1e-3"
+    assert loaded["groups"] == {"g": ["1e3", "2e3"]}
+    recipe = loaded["networks"]["base"]["recipe"]
+    assert (recipe["learning_rate"], recipe["weight_decay"]) == (0.001, 0.02)
+
+
+def test_loading_refuses_what_stands_in_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = STUDY + "groups: &g {g: *g}\n"
+    Path("small.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"small.yaml: line \d+: groups.g: holds an alias"):
+        load(yaml.safe_load(text), ["small.yaml"])
+    with pytest.raises(ConfigurationError, match=r"configuration: something stands in itself"):
+        load(yaml.safe_load(text), [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "folders", "mistake"),
+    [
+        ("folder", ["train", "test"], 'there is no split "trian"; did you mean "train"?'),
+        ("folder", ["train", "trian"], None),
+        ("folder", [], None),  # not there, which is told when it is read
+        ("parquet", [], 'there is no split "trian"; did you mean "train"?'),
+    ],
+)
+def test_a_split_of_ones_own_images_is_missed_if_that_is_known(
+    public, tmp_path, kind, folders, mistake
+):
+    for name in folders:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    changes = {"dataset.kind": kind, "dataset.path": str(tmp_path / "photos"),
+               "models.zero.templates": ["a {}"]}  # fmt: skip
+    study = edited(public, changes)
+    assert check(study, "f") == []
+    study["models"]["clip-linear"]["data"] = ["trian"]
+    wanted = [f"f: models.clip-linear.data: {mistake}"] if mistake else []
+    assert check(study, "f") == wanted
+    study["models"]["clip-linear"]["data"] = ["calibration"]
+    study["dataset"]["splits"] = {"calibration": 10, "test": "rest"}
+    (missing, _) = check(study, "f")
+    assert missing.startswith('f: features.data: there is no split "train", from which')
+
+
+def test_any_other_rule_of_the_schema_is_told_and_no_crash(study, monkeypatch):
+    schema = configuration._validator_of("study").schema
+    monkeypatch.setitem(schema["properties"]["study"], "maxLength", 3)
+    (found,) = check(study, "f")
+    assert found == "f: study: 'small' is too long"
 
 
 def test_loading_reports_the_mistakes_of_all_files(study, tmp_path, monkeypatch):

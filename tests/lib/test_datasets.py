@@ -32,6 +32,12 @@ def test_a_manifest_cut_short_is_refused(tmp_path):
         Manifest.read(path)
 
 
+def test_a_split_that_is_not_there_is_told_with_those_that_are():
+    assert MANIFEST.split("test") is TEST
+    with pytest.raises(InputError, match=r"no split 'tset', but train, test; name one of these"):
+        MANIFEST.split("tset")
+
+
 def test_the_digest_sees_every_id_and_label():
     def digest(ids, labels):
         return Split(np.array(ids), np.array(labels)).digest

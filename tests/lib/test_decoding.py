@@ -42,3 +42,18 @@ def test_a_jpeg_cut_short_is_named_wherever_it_is_cut(tmp_path):
         (tmp_path / "cut.jpg").write_bytes(content[:kept])
         with pytest.raises(InputError, match=r"cannot read the image .*cut.jpg"):
             decode("cut.jpg")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_images_of_all_modes_of_8_bits_are_converted(tmp_path, mode):
+    suffix = "tif" if mode == "CMYK" else "png"
+    Image.new("RGB", (4, 4), "white").convert(mode).save(tmp_path / f"a.{suffix}")
+    decode = Decoder("folder", str(tmp_path), "RGB")
+    assert decode(f"a.{suffix}").getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [("u2", "png"), ("i4", "tif"), ("f4", "tif")])
+def test_an_image_of_more_than_8_bits_is_named(tmp_path, dtype, suffix):
+    Image.fromarray(np.full((4, 4), 3000, dtype)).save(tmp_path / f"a.{suffix}")
+    with pytest.raises(InputError, match=rf"a.{suffix} has more than 8 bits a channel; convert it"):
+        Decoder("folder", str(tmp_path), "L")(f"a.{suffix}")

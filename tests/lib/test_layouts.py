@@ -132,6 +132,20 @@ def test_classes_named_by_numbers_are_in_the_order_of_the_numbers(tmp_path):
          {"train": 9, "other": 2, "calibration": 9}, "splits.other takes .* remove one of them"),
         (lambda f: draw(f / "calibration/cat/a.png"), {"calibration": 1, "test": "rest"},
          "splits.calibration takes .* remove one of them"),
+        (lambda f: draw(f / "cover.png"), {"calibration": 9},
+         "cover.png is in no folder of a class; move it"),
+        (lambda f: None, {"train": 20, "calibration": "rest"},
+         "no image is left for the split 'calibration'; lower"),
+        (lambda f: draw(f / "train/cat/a\rb.png"), {"calibration": 9},
+         r"train/cat/a\\rb.png': names of images .* rename"),
+        (lambda f: draw(f / "train/cat/a{b}.png"), {"calibration": 9},
+         r"train/cat/a{b}.png': names of images .* braces"),
+        (lambda f: draw(f / "train/cat/caf\udce9.png"), {"calibration": 9},
+         r"caf\\udce9.png': names of images .* UTF-8"),
+        (lambda f: (f / "train/cat/again").symlink_to(f), {"calibration": 9},
+         "cat/again is a link to .*, which it lies in; remove it"),
+        (lambda f: (f / "train/self").symlink_to("self"), {"calibration": 9},
+         "cannot read .*train/self: Too many levels of symbolic links"),
     ],
 )  # fmt: skip
 def test_a_wrong_folder_is_named(folder, spoil, splits, message):
@@ -145,6 +159,18 @@ def test_images_in_folders_of_splits_but_of_no_class_are_named(tmp_path):
     draw(tmp_path / "test/b.png")
     with pytest.raises(InputError, match=r"test/b.png is not in a folder <split>/<class>/"):
         build(tmp_path, {"calibration": 1, "test": 1})
+
+
+def test_a_stray_image_beside_folders_of_classes_is_named(folder):
+    draw(folder / "train/zz.png")
+    with pytest.raises(InputError, match=r"train/zz.png is in no folder of a class"):
+        build(folder / "train", {"calibration": 5, "test": "rest"})
+
+
+def test_a_class_with_the_name_of_a_split_is_told(folder):
+    (folder / "train/dog").rename(folder / "train/test")
+    with pytest.raises(InputError, match=r"train/test is taken for a split by its name"):
+        build(folder / "train", {"calibration": 5, "test": "rest"})
 
 
 def test_a_missing_or_altered_file_of_fashion_mnist_is_named(tmp_path):
@@ -376,12 +402,20 @@ def test_folders_named_by_numbers_are_class_indices_as_in_imagenet_v2(tmp_path):
     assert sizes(manifest) == {"calibration": 5, "test": 5}
 
 
+def test_a_split_without_an_image_is_told(by_synset, parquet_folder):
+    with pytest.raises(InputError, match=r"no image is left for the split 'test'; lower"):
+        build(by_synset, {"calibration": 6, "test": "rest"}, kind="imagenet")
+    with pytest.raises(InputError, match=r"no image is left for the split 'calibration'; lower"):
+        build(parquet_folder, {"train": 10, "calibration": "rest"}, kind="parquet")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda p: (p / f"val/{SNAKE}").rename(p / "val/sea snake"), "snake/.* is in no folder"),
         (lambda p: (p / f"val/{SNAKE}").rename(p / "val/1000"), "val/1000/.* is in no folder of a"),
         (lambda p: draw(p / "train/a.JPEG"), "train/a.JPEG is in no folder of a synset"),
+        (lambda p: draw(p / "val/a.JPEG"), "val/a.JPEG is in no folder of a synset"),
         (lambda p: draw(p / f"train/{TENCH}/images/a.JPEG"), "images/a.JPEG is in no folder"),
         (lambda p: [shutil.rmtree(each) for each in (p / "train").iterdir()],
          "train holds no image; is it unpacked"),
@@ -477,3 +511,17 @@ def test_a_file_without_labels_is_no_dataset(parquet_folder):
     shutil.rmtree(parquet_folder / "data")
     with pytest.raises(InputError, match=r"holds no .parquet file"):
         build(parquet_folder, {"train": 6, "calibration": "rest"}, kind="parquet")
+
+
+def test_files_without_rows_and_labels_that_are_not_told_are_no_class(tmp_path):
+    own = tmp_path / "data"
+    for name, labels in (("train-0", [3, 7] * 5), ("train-1", []), ("test", [-1, -1]), ("val", [])):
+        write_parquet(own / f"{name}.parquet", pictures(tmp_path, len(labels)),
+                      pa.array(labels, pa.int64()), names=())  # fmt: skip
+    manifest = build(own, {"train": 4, "calibration": 2, "test": "rest"}, kind="parquet")
+    assert manifest.classes == ("3", "7")
+    assert sizes(manifest) == {"train": 4, "calibration": 2, "test": 4}
+    for name in ("train-0", "test"):
+        (own / f"{name}.parquet").unlink()
+    with pytest.raises(InputError, match=r"data holds no row in any .parquet file"):
+        build(own, {"train": 4, "calibration": "rest"}, kind="parquet")

@@ -94,6 +94,45 @@ def test_labels_without_names_are_the_classes(tmp_path):
     }  # fmt: skip
 
 
+def test_negative_numbers_and_files_without_rows_are_no_class(tmp_path):
+    write(tmp_path / "a.parquet", {"image": images(3), "label": [7, -1, 3]})
+    write(tmp_path / "b.parquet", {"image": images(0), "label": pa.array([], pa.string())})
+    classes, labels = parquet.read_labels(str(tmp_path), ["a.parquet", "b.parquet"])
+    assert classes == ("3", "7")
+    assert labels["a.parquet"].tolist() == [1, -1, 0]
+    assert labels["b.parquet"].tolist() == []
+
+
+def test_labels_may_be_categories_of_pandas(tmp_path):
+    column = pa.array(["dog", "cat"]).dictionary_encode()
+    write(tmp_path / "a.parquet", {"image": images(2), "label": column})
+    classes, labels = parquet.read_labels(str(tmp_path), ["a.parquet"])
+    assert (classes, labels["a.parquet"].tolist()) == (("cat", "dog"), [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "features", "message"),
+    [
+        (["a", None], None, "a.parquet: a label is missing; remove its row"),
+        ([None, None], None, "a.parquet: a label is missing"),
+        ([[0], [1, 0]], None, "its labels are list<.*>; write them as whole numbers or as text"),
+        ([0.0, 1.5], None, "its labels are double; write them"),
+        (["a", "b"], {"label": named("a", "b")}, "name classes, but its labels are text, not"),
+    ],
+)
+def test_labels_that_can_be_none_are_named(tmp_path, labels, features, message):
+    write(tmp_path / "a.parquet", {"image": images(2), "label": labels}, features)
+    with pytest.raises(InputError, match=message):
+        parquet.read_labels(str(tmp_path), ["a.parquet"])
+
+
+def test_labels_of_two_types_are_named(tmp_path):
+    write(tmp_path / "a.parquet", {"image": images(1), "label": [0]})
+    write(tmp_path / "b.parquet", {"image": images(1), "label": ["0"]})
+    with pytest.raises(InputError, match=r"a.parquet and .*b.parquet are of different classes"):
+        parquet.read_labels(str(tmp_path), ["a.parquet", "b.parquet"])
+
+
 def test_files_of_different_classes_and_missing_labels_are_named(tmp_path):
     write(tmp_path / "a.parquet", {"image": images(1), "label": [0]}, {"label": named("a", "b")})
     write(tmp_path / "b.parquet", {"image": images(1), "label": [0]}, {"label": named("b", "a")})

@@ -174,6 +174,8 @@ def test_a_wrong_file_is_named(folder, file, spoil, message):
         ("<name>dog</name>", ""),
         ("<xmin>48</xmin>", "<xmin></xmin>"),
         ("<ymax>371</ymax>", ""),
+        ("<xmin>48</xmin>", "<xmin>inf</xmin>"),
+        ("<annotation>\n", "<?xml version='1.0' encoding='none'?><annotation>\n"),
     ],
 )
 def test_a_wrong_annotation_is_named_when_labels_come_from_it(folder, old, new):

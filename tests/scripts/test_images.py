@@ -37,6 +37,11 @@ def test_rows_are_in_the_manifests_order(study, channels, expected):
     assert array[1, 0, 4, 4] == (1 if channels == 3 else 36)  # 36.5 in Pillow's fixed point
 
 
+def test_a_split_that_the_dataset_lacks_is_named(study):
+    with pytest.raises(InputError, match=r"the dataset has no split 'tset', but test"):
+        images(**{**study, "split": "tset"}, geometry=GEOMETRY)
+
+
 def test_a_corrupt_image_is_named_and_nothing_written(study, tmp_path):
     (tmp_path / "1.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"cannot read the image .*1.png: cannot identify"):

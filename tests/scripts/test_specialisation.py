@@ -10,7 +10,7 @@ from workflow.lib.jobs import InputError
 from workflow.lib.outputs import write
 from workflow.lib.results import read_table
 from workflow.lib.specialisation import OUTCOMES
-from workflow.scripts.class_specialisation import class_specialisation
+from workflow.scripts.class_specialisation import class_specialisation, group_labels
 from workflow.scripts.contact_sheet import choose, contact_sheet, describe
 from workflow.scripts.figure3 import figure3
 from workflow.scripts.figure4 import figure4
@@ -228,6 +228,14 @@ def test_a_range_beyond_the_last_class_is_an_error_that_names_it(study):
     last = len(CLASSES) - 1
     with pytest.raises(InputError, match=rf"groups\.all: there is no class {last + 1}; .* {last}$"):
         by_class(study, {"all": [0, last + 1]})
+
+
+def test_a_range_among_classes_called_by_other_numbers_is_refused():
+    numbers = tuple(str(number) for number in range(1, 11))
+    with pytest.raises(InputError, match=r'groups\.g: .* in quotes: \["3", "7"\]'):
+        group_labels("g", [3, 7], numbers)
+    assert group_labels("g", ["3", "7"], numbers) == [2, 6]
+    assert group_labels("g", [3, 4], ("0", *numbers)) == [3, 4]
 
 
 def test_figure3_draws_what_its_table_counts(study, tmp_path):

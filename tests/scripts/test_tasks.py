@@ -1,5 +1,7 @@
 """The manifest of tasks says what the folder says, and tasks that can't be learnt are refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,3 +62,13 @@ def test_a_task_without_two_positives_is_refused(tmp_path, spoilt, message):
     with pytest.raises(InputError, match=message):
         tasks(source=[], manifest=str(tmp_path / "m.tsv"), path=str(tmp_path / "voc"))
     assert not (tmp_path / "m.tsv").exists()
+
+
+def test_splits_that_share_an_image_are_refused(tmp_path):
+    folder = tmp_path / "voc"
+    make(folder, {"train": GOOD, "val": GOOD, "test": GOOD})
+    sets = folder / "ImageSets/Main"
+    for name in ("test", "bag_test", "coat_test"):
+        shutil.copy(sets / f"{name.replace('test', 'train')}.txt", sets / f"{name}.txt")
+    with pytest.raises(InputError, match=r"000000.jpg is in the splits 'train' and 'test'; leave"):
+        tasks(source=[], manifest=str(tmp_path / "m.tsv"), path=str(folder))

@@ -239,3 +239,79 @@ def test_the_command_says_what_is_wrong_in_one_line(photos):
     assert done.stderr.startswith("timm has no pretrained model 'resnt50'; near it are ")
     assert "Traceback" not in done.stderr
     assert not (ROOT / "studies/mine.yaml").exists()
+
+
+def fill(folder, counts):
+    """Write so many images of each class."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            Image.new("L", (4, 4)).save(folder / name / f"{number}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"cat": 2, "dog": 2}, r"holds too few to divide \(4 images in 2 classes\)"),
+        ({"cat": 50, "emu": 2}, "'calibration' has no image of emu"),
+        ({"train/cat": 9, "train/dog": 9, "test/cat": 9, "test/dog": 9, "calibration/cat": 9},
+         "'calibration' has no image of dog"),
+        ({"cat": 9, "dog": 9, ".": 1}, "0.png is in no folder of a class; move it"),
+        ({"cat": 9, "train": 9}, "or folders of classes, none of them called train"),
+    ],
+)  # fmt: skip
+def test_images_that_cannot_be_divided_are_told_and_write_nothing(tmp_path, counts, message):
+    with pytest.raises(InputError, match=message):
+        new_study("mine", fill(tmp_path / "photos", counts), [BASE], tmp_path / "studies")
+    assert [*tmp_path.rglob("*.yaml")] == []
+
+
+def test_a_path_of_any_letters_is_written_as_it_is(tmp_path):
+    photos = fill(tmp_path / "emo😀ji é: #", {"cat": 9, "dog": 9})
+    file = new_study("mine", photos, [BASE], tmp_path / "studies")
+    assert read(file)["dataset"]["path"] == photos
+    assert "😀" in file.read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"IMAGES: 'a\\nb' must be UTF-8, without tab or line"):
+        new_study("other", "a\nb", [BASE], tmp_path / "studies")
+
+
+@pytest.mark.parametrize("name", ["模型", "1e5"])
+def test_a_folder_of_weights_of_any_name_has_a_key(photos, tmp_path, name):
+    config = {"architecture": "test_resnet", "num_classes": 10, "pretrained_cfg": {}}
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config.json").write_text(json.dumps(config))
+    models = [BASE, f"local-dir:{tmp_path / name}"]
+    study = read(new_study("mine", str(photos), models, tmp_path / "studies"))
+    key = "test-resnet" if name == "模型" else name
+    assert study["models"][key]["name"] == name
+    assert f"{key}-features" in study["pretraining"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"architecture": None}, {"pretrained_cfg": {"tag": 3}}, {"num_classes": "5"}]
+)
+def test_a_folder_of_weights_that_says_nonsense_is_told(tmp_path, wrong):
+    config = {"architecture": "test_resnet", "num_classes": 10, **wrong}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        InputError, match=r"cannot read .*config.json: .*is no text, or num_classes"
+    ):
+        find(f"local-dir:{tmp_path}")
+
+
+def test_the_name_of_another_study_is_refused(photos, tmp_path):
+    (tmp_path / "a.yaml").write_text("study: taken")
+    for name, file in (("default", "config.yaml"), ("taken", ".*a.yaml")):
+        with pytest.raises(InputError, match=rf"NAME: '{name}' is the study of {file}; choose"):
+            new_study(name, str(photos), [BASE], tmp_path)
+
+
+def test_a_study_that_would_not_be_planned_is_told_and_not_written(photos, tmp_path):
+    config = {"architecture": "no_such_network", "num_classes": 10, "pretrained_cfg": {}}
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/config.json").write_text(json.dumps(config))
+    models = [BASE, f"local-dir:{tmp_path / 'net'}"]
+    with pytest.raises(InputError, match=r"the study would not run: .*net-features.*no_such_netw"):
+        new_study("mine", str(photos), models, tmp_path / "studies")
+    assert not [*(tmp_path / "studies").iterdir()]

@@ -135,6 +135,9 @@ PARENTS = ("from", "teacher")
 LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("models",)}
 """Where analyses name models."""
 
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+\Z")
+"""Numbers such as `1e-3`, which are text in YAML 1.1."""
+
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 TYPES = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number",
          "number": "a number", "boolean": "true or false"}  # fmt: skip
@@ -143,6 +146,13 @@ BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at mos
 
 Mistake = tuple[Sequence, str]
 """A key path, and what is wrong there."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `1e-3` as a number, unless it is in quotes."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+0123456789"))
 
 
 class ConfigurationError(Exception):
@@ -188,9 +198,14 @@ def load(config: Mapping, files: Iterable[str | os.PathLike]) -> dict[str, dict]
             mistakes.extend(error.mistakes)
             return None
 
-    for file in files:
-        reading(file)  # Snakemake has read it already, blind to repeated keys
-    study, name = _plain(config), " + ".join(files) or "configuration"
+    name = " + ".join(files) or "configuration"
+    # Snakemake has read the files already, blind to repeated keys and to quotes.
+    quoted = {place for file in files for place in _number_like(reading(file))}
+    try:
+        study = _with_numbers(_plain(config), quoted)
+    except RecursionError:
+        mistakes = mistakes or [f"{name}: something stands in itself, by an alias of YAML"]
+        raise ConfigurationError(mistakes) from None
     mistakes += [f"{name}: {_dotted(path)}: {text}" for path, text in _only_mistakes(study)]
     sources = [(name, _reduced(study))]
     alongside = study.get("alongside")
@@ -302,7 +317,7 @@ def read(path: str | os.PathLike) -> dict:
         If the file cannot be read, is no mapping, or gives a key twice.
     """
     try:
-        loader = yaml.SafeLoader(Path(path).read_bytes())
+        loader = _Loader(Path(path).read_bytes())
         root = loader.get_single_node()
         mistakes = list(_misread_keys(root))
         content = loader.construct_document(root) if root else None
@@ -322,8 +337,10 @@ def read(path: str | os.PathLike) -> dict:
 
 
 def _misread_keys(node, path=(), above=()) -> Iterator[tuple[int, str]]:
-    """Find keys given twice, and keys that YAML does not read as text, with their lines."""
-    if node in above:  # an alias of what it stands in
+    """Find keys given twice or not read as text, and what stands in itself, with their lines."""
+    if node in above:
+        text = "holds an alias of what it stands in; write out what is meant"
+        yield node.start_mark.line + 1, f"{_dotted(path)}: {text}"
         return
     above = (*above, node)
     if isinstance(node, yaml.SequenceNode):
@@ -343,14 +360,37 @@ def _misread_keys(node, path=(), above=()) -> Iterator[tuple[int, str]]:
 
 
 def _plain(value):
-    """Copy into dicts, lists and scalars, with text such as "1e-3" as the number it is."""
+    """Copy into dicts, lists and scalars."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
     return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _number_like(value, path=()) -> Iterator[tuple[tuple, str]]:
+    """Find text such as "1e-3", with its key path."""
+    if isinstance(value, str) and NUMBER.match(value):
+        yield path, value
+    for key, item in _items(value):
+        yield from _number_like(item, (*path, key))
+
+
+def _with_numbers(value, quoted: set[tuple[tuple, str]]):
+    """Copy plain values with text such as "1e-3" as the number it is, unless it is quoted."""
+    value = deepcopy(value)
+    for path, text in _number_like(value):
+        if (path, text) not in quoted:
+            *above, last = path
+            functools.reduce(lambda part, key: part[key], above, value)[last] = float(text)
+    return value
+
+
+def _items(value) -> Iterable[tuple[str | int, object]]:
+    """Keys or places and what is there, of a dict or a list; else nothing."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def check(config: Mapping, file: str) -> list[str]:
@@ -447,8 +487,12 @@ def _explained(error: ValidationError, root: Mapping) -> Iterator[Mistake]:
             yield path, f"must have {wanted} item{'s' * (least != 1)}, not {len(value)}"
         case "uniqueItems":
             yield path, f"gives an item twice: {_shown(value)}"
+        case "minLength":
+            yield path, "must not be empty"
+        case bound if bound in BOUNDS:
+            yield path, f"must be {BOUNDS[bound]} {limit}, not {_shown(value)}"
         case _:
-            yield path, f"must be {BOUNDS[error.validator]} {limit}, not {_shown(value)}"
+            yield path, error.message
 
 
 def _properties(schema: Mapping, root: Mapping) -> dict:
@@ -490,6 +534,9 @@ def _beyond_schema(study: Mapping) -> Iterator[Mistake]:
             yield network.origin("objective"), "distillation is for models, not pretraining"
         elif "objective" in network.own:
             yield network.origin("objective"), _not_one_of(TRAINED_BY, network.kind)
+        elif "recipe" not in study:
+            text = "the key is missing; say it, or `timm` or `open_clip`: what network this is"
+            yield (*network.path, "objective"), text
 
 
 def _networks(study: Mapping) -> Iterator["_Network"]:
@@ -524,8 +571,16 @@ def _group_mistakes(groups: Mapping) -> Iterator[Mistake]:
 
 def _missing_split(split: str, dataset: Mapping) -> str | None:
     """Say that a dataset has no such split, as far as its splits are known before it is read."""
-    splits = dataset.get("splits")
-    if not splits or split in splits or dataset.get("kind") in ("folder", "parquet"):
+    kind, splits = dataset.get("kind"), dataset.get("splits", {})
+    path = dataset.get("path", "")
+    own = kind in ("folder", "parquet")  # may have splits of its own
+    if split in splits or "splits" not in dataset or not (splits or own):
+        return None
+    if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):
+        return None
+    # A folder of its own is a split, but train only if nothing is drawn from it.
+    unread = not os.path.isdir(path) or os.path.isdir(os.path.join(path, split))
+    if kind == "folder" and unread and not (splits and split == "train"):
         return None
     return f'there is no split "{split}"{_nearest(split, splits)}'
 
@@ -769,7 +824,14 @@ class _Network:
         ]
         head = "pretrained" if self.kind in HUBS else self.kind
         head = "pretraining" if self.path[0] == "pretraining" else head
-        return {"head": head} | {key: deepcopy(values[key]) for key in keys}
+        return {"head": head} | {key: _in_order(values[key]) for key in keys}
+
+
+def _in_order(value):
+    """Copy a value, keys in alphabetical order, so that their order in the file is no change."""
+    if isinstance(value, Mapping):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return deepcopy(value)
 
 
 @functools.cache
@@ -942,11 +1004,11 @@ def _parent_mistakes(network: _Network, study: Mapping) -> Iterator[Mistake]:
         return
     source = _Network(("pretraining", name), pretraining[name], network.default)
     place, parent, trained = (*network.path, "from"), source.values, source.kind
-    if trained not in (None, *READS):
+    if trained not in READS:
         return  # which has been told
     if network.kind == "zero-shot" and trained == "timm":
         yield place, f"the head zero-shot needs a clip, and {name} is of timm, without texts"
-    elif network.kind == "zero-shot" and trained not in (None, "clip", "open_clip"):
+    elif network.kind == "zero-shot" and trained not in ("clip", "open_clip"):
         yield place, f"the head zero-shot needs a clip, and {name} is {trained}"
     own_templates = trained != "open_clip" or "templates" in network.own
     imagenet = study.get("dataset", {}).get("kind", "imagenet") == "imagenet"

@@ -61,6 +61,21 @@ class Manifest:
     splits: Mapping[str, Split]
     source: str = ""
 
+    def split(self, name: str) -> Split:
+        """Give the split of a name.
+
+        Raises
+        ------
+        InputError
+            If there is none, with the names of those that there are.
+        """
+        if name not in self.splits:
+            raise InputError(
+                f"the dataset has no split '{name}', but {', '.join(self.splits)}; name one of "
+                f"these in the study, or draw it by dataset.splits"
+            )
+        return self.splits[name]
+
     def write(self, path: str | os.PathLike) -> None:
         """Write a table of id, split, label and class.
 

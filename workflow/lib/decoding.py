@@ -50,7 +50,7 @@ class Decoder:
         Raises
         ------
         InputError
-            If the file is missing or is no readable image.
+            If the file is missing or is no readable image, or has more than 8 bits a channel.
         """
         if self.kind == "fashion-mnist":
             split, _, index = example.partition("/")
@@ -60,6 +60,11 @@ class Decoder:
         content = io.BytesIO(self._rows(example)) if self._rows else file
         try:
             with Image.open(content) as image:
+                if image.mode.startswith(("I", "F")):  # which Pillow would cut off above 255
+                    raise InputError(
+                        f"the image {file} has more than 8 bits a channel; convert it to 8, or set "
+                        f"dataset.skip_corrupt to leave such images out"
+                    )
                 return image.convert(self.mode)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(

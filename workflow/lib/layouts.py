@@ -15,6 +15,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -43,6 +44,8 @@ IMAGES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 PARQUET = (".parquet",)
+# What tables cannot hold (half of a pair: not UTF-8), and what Snakemake takes for wildcards.
+UNWRITABLE = re.compile(r"[\t\n\r{}\ud800-\udfff]")
 EXACT = 10_000, 2**32  # files and bytes up to which Snakemake itself watches every file
 
 
@@ -106,7 +109,7 @@ def _listing(path: str, places: tuple[str, ...], suffixes: tuple[str, ...]) -> s
     if len(found) <= EXACT[0] and sum(size for _, size in found) <= EXACT[1]:
         return ""
     lines = "".join(f"{file}\t{size}\n" for file, size in found)
-    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 @functools.cache
@@ -124,7 +127,7 @@ def scan(
     Raises
     ------
     InputError
-        If there is no such folder.
+        If there is no such folder, or it cannot be read, or a name cannot be used.
     """
     found, folders = [], ["" if place == "." else f"{place}/"]
     try:
@@ -135,16 +138,38 @@ def scan(
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
+                        if entry.is_symlink():
+                            _refuse_loop(path, prefix + entry.name)
                         folders.append(f"{prefix}{entry.name}/")
                     elif entry.name.lower().endswith(suffixes):
                         found.append((prefix + entry.name, entry.stat().st_size))
+                        if UNWRITABLE.search(found[-1][0]):
+                            raise InputError(
+                                f"{entry.path!r}: names of images and their folders must be UTF-8, "
+                                f"without tab, line break or braces; rename it"
+                            )
     except NotADirectoryError as error:
         raise InputError(f"dataset.path: {error.filename} is no folder") from error
     except FileNotFoundError as error:
         if os.path.isdir(path):
             raise InputError(f"{error.filename} is missing, or a link to nothing") from error
         raise InputError(f"dataset.path: there is no folder {path}") from error
+    except OSError as error:
+        raise InputError(
+            f"dataset.path: cannot read {error.filename}: {error.strerror}; mend or remove it"
+        ) from error
     return tuple(sorted(found))
+
+
+def _refuse_loop(path: str, link: str) -> None:
+    """Refuse a link, relative to `path`, to a folder that it lies in."""
+    target, above = os.path.realpath(os.path.join(path, link)), link
+    while above:
+        above = os.path.dirname(above)
+        if os.path.realpath(os.path.join(path, above)) == target:
+            raise InputError(
+                f"{os.path.join(path, link)} is a link to {target}, which it lies in; remove it"
+            )
 
 
 def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
@@ -162,7 +187,8 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
     Raises
     ------
     InputError
-        If there are too few images, or none of a class where all classes should have some.
+        If there are too few images, or none of a class where all classes should have some, or
+        none for a split.
     """
     kind, path, splits = dataset["kind"], dataset["path"], dataset["splits"]
     reading = {"fashion-mnist": _read_fashion_mnist, "folder": _read_folder,
@@ -179,6 +205,11 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
         whole = {name: _without_corrupt(decode, split, threads) for name, split in whole.items()}
     divided = _divide_all(whole, splits, len(classes), dataset["seed"], path)
     for name, split in divided.items():
+        if not len(split.ids):
+            raise InputError(
+                f"{path}: no image is left for the split '{name}'; "
+                f"lower the numbers of dataset.splits, or add images"
+            )
         counts = np.bincount(split.labels, minlength=len(classes))
         empty = [classes[label] for label in np.flatnonzero(counts == 0)]
         told = ", ".join(empty[:10]) + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
@@ -305,6 +336,7 @@ def _read_folder(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, S
     if not parts:
         raise InputError(f"{path} holds no image in a folder of a class, train/<class>/*.jpg")
     pooled = all(len(names) == 2 and names[0] not in ("train", "test") for _, names in parts)
+    _refuse_stray(path, parts)
     if pooled:
         parts = [(file, ["train", *names]) for file, names in parts]
     found: dict[str, list[tuple[str, str]]] = {}
@@ -335,6 +367,23 @@ def _read_folder(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, S
     }
 
 
+def _refuse_stray(path: str, parts: Sequence[tuple[str, list[str]]]) -> None:
+    """Refuse images outside of all folders, and classes whose names are those of splits."""
+    for file, names in parts:
+        if len(names) == 1:
+            raise InputError(
+                f"{os.path.join(path, file)} is in no folder of a class; move it into one, or "
+                f"remove it"
+            )
+    tops = {names[0] for _, names in parts}
+    taken = [name for name in ("train", "test") if name in tops]
+    if taken and tops - {*taken} and all(len(names) == 2 for _, names in parts):
+        raise InputError(
+            f"{os.path.join(path, taken[0])} is taken for a split by its name, but holds no "
+            f"folders of classes; rename it if it is a class"
+        )
+
+
 def _imagenet_folders(path: str, splits: Mapping[str, int | str]) -> dict[str, str]:
     """Folders, relative to `path`, of ImageNet's images that the splits are drawn from."""
     test = imagenet.folder(path, "test")
@@ -349,19 +398,21 @@ def _imagenet_folders(path: str, splits: Mapping[str, int | str]) -> dict[str, s
 
 
 def _is_flat(path: str, splits: Mapping[str, int | str]) -> bool:
-    """Say whether validation images are in one folder, and not in folders of their classes."""
+    """Say whether most validation images are in one folder, and not in those of their classes."""
     place = _imagenet_folders(path, splits).get("test")
     if place is None:
         return False
     depth = 0 if place == "." else place.count("/") + 1
-    return any(file.count("/") == depth for file, _ in scan(path, place))
+    found = scan(path, place)
+    return 2 * sum(file.count("/") == depth for file, _ in found) > len(found)
 
 
 def _read_imagenet(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, Split]]:
     synsets, names = imagenet.classes()
     index = {synset: label for label, synset in enumerate(synsets)}
     truth: dict[str, int] = {}
-    if _is_flat(path, splits):
+    flat = _is_flat(path, splits)
+    if flat:
         truth = imagenet.ground_truth(imagenet.ground_truth_files(path))
     whole = {}
     for split, place in _imagenet_folders(path, splits).items():
@@ -370,7 +421,7 @@ def _read_imagenet(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str,
         labels: dict[str, int | None] = {}
         for file, _ in scan(path, place):
             folder, slash, image = file[skip:].partition("/")
-            if not slash and split == "test":
+            if flat and not slash and split == "test":
                 label = truth.get(os.path.splitext(folder)[0])
                 problem = "is not among the images whose classes are known"
             else:
@@ -394,13 +445,18 @@ def _read_parquet(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, 
     if not files:
         raise InputError(f"{path} holds no .parquet file")
     classes, labels = parquet.read_labels(path, [name for each in files.values() for name in each])
+    if not any(map(len, labels.values())):
+        raise InputError(f"{path} holds no row in any .parquet file; are they downloaded?")
     whole = {}
     for name, each in files.items():
-        split = _split(
+        rows = [
             (f"{file}/{row:06d}", label)
             for file in each
             for row, label in enumerate(labels[file].tolist())
-        )
+        ]
+        if not rows:
+            continue
+        split = _split(rows)
         if (split.labels >= 0).all():
             whole[name] = split
         elif (split.labels >= 0).any():

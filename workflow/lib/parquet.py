@@ -114,41 +114,61 @@ def read_labels(path: str, files: Iterable[str]) -> tuple[tuple[str, ...], dict[
     classes : tuple of str
         The names in the metadata; where there are none, the labels themselves, sorted.
     labels : dict of str to ndarray of int64
-        For each file, the class index of each row; -1 where it is not told.
+        For each file, the class index of each row; negative where it is not told.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or files differ in their classes.
+        If a file cannot be read, or files differ in their classes, or labels are missing or of
+        another type than whole numbers, text (without names in the metadata) and truth values.
     """
     values, classes = {}, {}
     for file in files:
         place = os.path.join(path, file)
         columns = read_columns(place)
-        classes.setdefault(columns.names, place)
         try:
-            column = pq.read_table(place, columns=[columns.label], partitioning=None)
+            table = pq.read_table(place, columns=[columns.label], partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"cannot read {place}: {error}; replace it") from error
-        values[file] = np.array(column.column(0).to_pylist())
+        values[file] = []
+        if table.num_rows:
+            kind = _kind_of_labels(table.column(0), place)
+            if columns.names and kind != "whole numbers":
+                raise InputError(
+                    f"{place}: its metadata name classes, but its labels are {kind}, not whole "
+                    f"numbers; mend the file"
+                )
+            classes.setdefault((columns.names, kind), place)
+            values[file] = table.column(0).to_pylist()
     if len(classes) > 1:
         first, second = list(classes.values())[:2]
         raise InputError(f"{first} and {second} are of different classes; remove one of them")
-    names = next(iter(classes), None)
+    names, kind = next(iter(classes), ((), None))
     if names is None:
-        told = sorted({value for column in values.values() for value in column.tolist()})
+        told = {value for column in values.values() for value in column}
+        told = sorted(value for value in told if kind != "whole numbers" or value >= 0)
         index = {value: label for label, value in enumerate(told)}
         names = tuple(map(str, told))
         values = {
-            file: np.array([index[value] for value in column.tolist()])
-            for file, column in values.items()
+            file: [index.get(value, -1) for value in column] for file, column in values.items()
         }
-    for file, column in values.items():
-        if column.dtype.kind not in "iu":
-            raise InputError(
-                f"{os.path.join(path, file)}: a label is missing or no whole number; mend the file"
-            )
-    return names, {file: column.astype(np.int64) for file, column in values.items()}
+    return names, {file: np.array(column, dtype=np.int64) for file, column in values.items()}
+
+
+def _kind_of_labels(column: pa.ChunkedArray, place: str) -> str:
+    """Say in words what labels are, and refuse those that can be none."""
+    kind = column.type
+    if column.null_count:
+        raise InputError(f"{place}: a label is missing; remove its row, or give it one")
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_integer(kind):
+        return "whole numbers"
+    if pa.types.is_boolean(kind):
+        return "truth values"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    raise InputError(f"{place}: its labels are {kind}; write them as whole numbers or as text")
 
 
 class Rows:

@@ -139,7 +139,7 @@ def read_annotation(path: str | os.PathLike) -> list[VocObject]:
         root = ET.parse(path).getroot()
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; restore it") from error
-    except (ET.ParseError, ValueError, OSError) as error:
+    except (ET.ParseError, LookupError, ValueError, OSError) as error:
         raise InputError(f"cannot read {path}: {error}; replace it") from error
     objects = []
     # Direct children only: a part of an object (a person's head) has a name and a box, too.
@@ -152,7 +152,7 @@ def read_annotation(path: str | os.PathLike) -> list[VocObject]:
                 round(float(element.findtext(f"bndbox/{key}", "")))
                 for key in ("xmin", "ymin", "xmax", "ymax")
             )
-        except ValueError:
+        except (ValueError, OverflowError):
             box = ()
         if not name or len(box) != 4 or not set(flags.values()) <= {"0", "1"}:
             raise InputError(

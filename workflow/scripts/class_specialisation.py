@@ -76,10 +76,18 @@ def group_labels(group: str, named: list[str] | list[int], classes: tuple[str, .
     Raises
     ------
     InputError
-        If the dataset lacks a class, with the name that comes nearest.
+        If the dataset lacks a class, with the name that comes nearest; or if indices could be
+        names.
     """
     if isinstance(named[0], int):
         first, last = named
+        numbered = all(name.isdecimal() for name in classes)
+        if numbered and list(classes) != [str(label) for label in range(len(classes))]:
+            raise InputError(
+                f"groups.{group}: the dataset's classes are called by numbers, and {first} and "
+                f"{last} could be their names or their indices; write the names, in quotes: "
+                f'["{first}", "{last}"]'
+            )
         if last >= len(classes):
             raise InputError(
                 f"groups.{group}: there is no class {last}; the last of the dataset's "

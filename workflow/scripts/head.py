@@ -138,7 +138,7 @@ def _fit(
     Features of a million images may not fit the memory: they are written beside the checkpoint, and
     an interrupted extraction of them goes on from its block.
     """
-    splits = [table.splits[name] for name in recipe["data"]]
+    splits = [table.split(name) for name in recipe["data"]]
     split = Split(*(np.concatenate([getattr(s, key) for s in splits]) for key in ("ids", "labels")))
     device = networks.device()
     pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)

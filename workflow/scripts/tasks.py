@@ -6,6 +6,7 @@ import numpy as np
 
 from workflow.lib.datasets import Manifest, Split
 from workflow.lib.digests import digest_files
+from workflow.lib.jobs import InputError
 from workflow.lib.voc import check_tasks, read_voc
 
 log = logging.getLogger("uncorrelated")
@@ -28,12 +29,20 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
     Raises
     ------
     InputError
-        If a file is missing or wrong, or a task has too few images to learn and choose on.
+        If a file is missing or wrong, a task has too few images to learn and choose on, or splits
+        share an image.
     """
-    splits = {}
+    splits, seen = {}, {}
     for name in SPLITS:
         ids, labels, classes = read_voc(path, name)
         check_tasks(labels, classes, name)
+        for example in ids.tolist():
+            if example in seen:
+                raise InputError(
+                    f"{path}: the image {example} is in the splits '{seen[example]}' and '{name}'; "
+                    f"leave it out of one"
+                )
+            seen[example] = name
         splits[name] = Split(ids, labels.astype(np.int64))
         for label, meaning in ((1, "shown"), (0, "ignored")):
             counts = (labels == label).sum(axis=0).tolist()

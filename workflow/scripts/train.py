@@ -55,7 +55,7 @@ def train(
     table = Manifest.read(manifest)
     device = networks.device()
     log.info("on %s with %d threads", device, threads)
-    labels = np.concatenate([table.splits[name].labels for name in recipe["data"]])
+    labels = np.concatenate([table.split(name).labels for name in recipe["data"]])
     if training.from_files(recipe):
         ids = np.concatenate([table.splits[name].ids for name in recipe["data"]])
         mode = "L" if len(recipe["input"]["mean"]) == 1 else "RGB"
