@@ -16,7 +16,7 @@ from workflow.lib.configuration import ConfigurationError, load
 from workflow.lib.fingerprint import fingerprint
 from workflow.lib.jobs import discard_kept
 from workflow.lib.layouts import source_files, source_listing
-from workflow.lib.slurm import cancel_left_behind
+from workflow.lib.slurm import cancel_left_behind, run_rules_here
 
 min_version("9.0")
 
@@ -97,15 +97,5 @@ rule all:
         ],
 
 
-# A job on a cluster runs its rules itself, instead of starting Snakemake once more for each, and when
-# one fails, the others. Snakemake passes no --keep-going on to it, and has no settings yet here.
 if workflow.remote_exec:
-    workflow.localrules(*(rule.name for rule in workflow.rules))
-
-    def keep_going(workflow, settings):
-        settings.keep_going = True
-        vars(workflow)["execution_settings"] = settings
-
-    type(workflow).execution_settings = property(
-        lambda workflow: vars(workflow)["execution_settings"], keep_going
-    )
+    run_rules_here(workflow)

@@ -89,14 +89,6 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["table.tsv"]
 
 
-def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path):
-    (tmp_path / ".resume.pt.abcdef12.pt").write_text("half")
-    (tmp_path / ".other.pt.abcdef12.pt").write_text("another's")
-    with replacing(tmp_path / "resume.pt") as part:
-        part.write_text("whole")
-    assert {path.name for path in tmp_path.iterdir()} == {"resume.pt", ".other.pt.abcdef12.pt"}
-
-
 def test_only_what_has_its_result_is_discarded(tmp_path):
     done = ["outputs/a/test.h5.part", "downstream/outputs/a/val.h5.part", "models/a/resume.pt",
             "images/28/test.npy.0123456789abcdef.part", "models/a/features.h5.part",

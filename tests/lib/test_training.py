@@ -475,6 +475,12 @@ def test_a_state_of_another_recipe_or_data_is_not_gone_on_from(images, tmp_path,
         assert "epoch 1 of 3" in caplog.text
 
 
+def test_what_a_killed_job_left_of_its_state_is_deleted(images, tmp_path):
+    (tmp_path / ".resume.pt.abcdef12.pt").write_text("half")
+    training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])
+    assert [path.name for path in tmp_path.glob("*resume.pt*")] == ["resume.pt"]
+
+
 def test_a_diverging_training_says_so(images, tmp_path):
     objective = supervised(images)
     with torch.no_grad():

@@ -40,7 +40,8 @@ def bringing(checkout):
     folder.mkdir()
     outputs = export(checkout, "efficientnet", ["calibration", "test"])
     with h5py.File(folder / "efficientnet.h5", "w") as file:
-        file["logits"] = outputs["logits"]  # and neither ids nor features
+        # Neither ids nor features, and rows of train as well, of which nothing needs this model's.
+        file["logits"] = np.pad(outputs["logits"], ((0, 1_500), (0, 0)))
     outputs = export(checkout, "clip-linear", ["test", "train", "calibration"])
     np.savez(folder / "clip-linear.npz", **outputs)
     outputs = export(checkout, "low", ["calibration", "test"])
@@ -103,3 +104,20 @@ def test_a_bad_file_is_named_and_leaves_nothing(bringing):
     folder = bringing.path / "results/small/outputs/efficientnet"
     assert not list(folder.glob("*.part"))
     assert not (folder / "test.h5").exists()
+
+
+def test_rows_without_ids_are_not_given_to_images_that_are_drawn_anew(bringing):
+    target = "results/small/outputs/efficientnet/test.h5"
+    bringing.run(target)
+    record = bringing.path / "results/small/models/efficientnet/order.sha256"
+    before = record.read_text()
+    drawn = "  path: resources/fashion-mnist\n  seed: "
+    bringing.edit(SMALL, f"{drawn}0", f"{drawn}1")
+    output = bringing.snakemake(target)
+    assert output.returncode != 0
+    assert "brought/efficientnet.h5 names no images, and the study's images or" in output.stdout
+    assert f"delete {record.relative_to(bringing.path)}" in output.stdout
+    assert record.read_text() == before
+    record.unlink()
+    bringing.run(target)
+    assert record.read_text() != before

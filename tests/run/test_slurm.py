@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.run.cluster import Cluster, missing
-from tests.run.conftest import Checkout
+from tests.run.conftest import ROOT, Checkout
 
 STUDY = "tests/run/cluster.yaml"
 
@@ -280,10 +280,11 @@ rule pairs:
 
 
 def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
-    # The Snakefile's last lines decide where a job's rules run.
-    _, marker, last = Path("Snakefile").read_text().rpartition("\nif workflow.remote_exec:")
-    assert marker
-    (tmp_path / "Snakefile").write_text(PROBE + marker + last)
+    # As the Snakefile ends, too.
+    end = "if workflow.remote_exec:\n    run_rules_here(workflow)\n"
+    assert Path("Snakefile").read_text().endswith(end)
+    here = "from workflow.lib.slurm import run_rules_here\n"
+    (tmp_path / "Snakefile").write_text(here + PROBE + end)
     profile = Path("profiles/slurm/config.yaml").read_text()
     (tmp_path / "profile").mkdir()
     (tmp_path / "profile/config.yaml").write_text(profile.replace("gpu_cpus: 4 ", "gpu_cpus: 1 "))
@@ -292,7 +293,7 @@ def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
          "--slurm-init-seconds-before-status-checks", "1", "--resources", "gpu=2",
          "--set-resources", "train:slurm_partition=gpu", "train:gpu=1",
          "extract:slurm_partition=gpu", "extract:gpu=2"],
-        cwd=tmp_path, env=cluster.environment, check=True,
+        cwd=tmp_path, env=cluster.environment | {"PYTHONPATH": str(ROOT)}, check=True,
     )  # fmt: skip
     seen = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
     assert sorted([seen["train1"], seen["train2"]]) == [["run gpu gpus 0"], ["run gpu gpus 1"]]

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import logging
 import pickle
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from workflow.lib.datasets import Manifest, Split
@@ -101,14 +103,20 @@ def write_h5(path, **arrays):
                 file[name] = values
 
 
-def bring(dataset, source, splits=SCORED, order=SCORED, features=False, sha256=None):
+def record_of(dataset, source):
+    return dataset.parent / "models" / source.stem / "order.sha256"
+
+
+def bring(dataset, source, splits=SCORED, order=SCORED, template=None, features=False, sha256=None):
     """Run the script; give the outputs files that it wrote."""
     files = [dataset.parent / "outputs" / source.stem / f"{split}.h5" for split in splits]
     for file in files:
         file.unlink(missing_ok=True)
     brought(
         manifest=str(dataset), source=str(source), files=[str(file) for file in files], model="vit",
-        sha256=sha256, splits=splits, order=order, features=features, code=["c"],
+        sha256=sha256, splits=splits, order=order, template=template or order,
+        images="results/mine/template/images.csv", record=str(record_of(dataset, source)),
+        features=features, code=["c"],
     )  # fmt: skip
     return files
 
@@ -196,6 +204,96 @@ def test_features_for_probes_come_from_the_same_file(dataset, computed, tmp_path
     np.testing.assert_array_equal(features, computed["features"][-COUNTS["train"] :])
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_rows_of_the_whole_template_do_where_fewer_are_needed(dataset, computed, tmp_path, suffix):
+    source = tmp_path / f"whole-{suffix}.{suffix}"
+    FORMATS[suffix](source, Manifest.read(dataset), computed)
+    for file in bring(dataset, source, template=[*SCORED, "train"]):
+        start = 0 if file.stem == "calibration" else COUNTS["calibration"]
+        logits = read(dataset, file)[0]
+        np.testing.assert_array_equal(logits, computed["logits"][start : start + COUNTS[file.stem]])
+
+
+@pytest.fixture
+def redrawn(dataset, tmp_path):
+    """Path of a manifest whose test images come in another order, their labels in the same."""
+    manifest = Manifest.read(dataset)
+    test = manifest.splits["test"]
+    order, place = np.arange(len(test.labels)), np.flatnonzero(test.labels == 3)
+    order[place] = np.roll(place, 1)
+    splits = {**manifest.splits, "test": Split(test.ids[order], test.labels[order])}
+    (tmp_path / "redrawn").mkdir()
+    Manifest(manifest.classes, splits).write(tmp_path / "redrawn/manifest.tsv")
+    return tmp_path / "redrawn/manifest.tsv"
+
+
+def move_record(dataset, redrawn, source):
+    """Let the other manifest be that of the same study, later."""
+    record = record_of(redrawn, source)
+    record.parent.mkdir(parents=True)
+    record.write_text(record_of(dataset, source).read_text())
+    return record
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_rows_without_ids_are_not_given_to_other_images(
+    dataset, redrawn, computed, tmp_path, suffix
+):
+    source = tmp_path / f"old-{suffix}.{suffix}"
+    FORMATS[suffix](source, Manifest.read(dataset), scored(computed))
+    bring(dataset, source)
+    bring(dataset, source)
+    record = move_record(dataset, redrawn, source)
+    before = record.read_text()
+    for _ in range(2):
+        with pytest.raises(InputError, match=(
+            r"models.vit.logits: .*old-.* names no images, and .* order have changed since .*again "
+            r"after the new template, .*cores 1 results/mine/template/images.csv.*bring `ids`; .*"
+            rf"new order, delete {record}"
+        )):  # fmt: skip
+            bring(redrawn, source)
+    assert record.read_text() == before
+    assert not (redrawn.parent / f"outputs/old-{suffix}").exists()
+    record.unlink()
+    check(redrawn, source, computed, with_features=False)
+    assert record.read_text() != before
+
+
+def test_a_file_of_the_new_order_is_recorded_anew(dataset, redrawn, computed, tmp_path):
+    source = tmp_path / "anew.npy"
+    np.save(source, scored(computed)["logits"])
+    bring(dataset, source)
+    move_record(dataset, redrawn, source)
+    np.save(source, scored(computed)["logits"] + 1)
+    bring(redrawn, source)
+    record_of(dataset, source).write_text(record_of(redrawn, source).read_text())
+    with pytest.raises(InputError, match="order have changed"):
+        bring(dataset, source)
+
+
+def test_rows_with_ids_follow_their_images(dataset, redrawn, computed, tmp_path):
+    source = tmp_path / "follows.npz"
+    np.savez(source, **computed)
+    bring(dataset, source)
+    assert not record_of(dataset, source).exists()
+    after = read(redrawn, bring(redrawn, source)[1])[0]
+    ids = Manifest.read(redrawn).splits["test"].ids.tolist()
+    place = {example: row for row, example in enumerate(computed["ids"].tolist())}
+    np.testing.assert_array_equal(after, computed["logits"][[place[example] for example in ids]])
+
+
+def test_numbers_between_0_and_1_are_cosines_or_warned_of(dataset, computed, tmp_path, caplog):
+    sigmoid = 1 / (1 + np.exp(-scored(computed)["logits"]))
+    for name, values in (("sigmoid", sigmoid), ("more", sigmoid * 2), ("less", sigmoid - 0.5)):
+        caplog.clear()
+        np.save(tmp_path / f"{name}.npy", values)
+        bring(dataset, tmp_path / f"{name}.npy")
+        warnings = [record.getMessage() for record in caplog.records
+                    if record.levelno == logging.WARNING]  # fmt: skip
+        assert len(warnings) == (name == "sigmoid")
+        assert all("sigmoid.npy: all logits lie between 0 and 1" in text for text in warnings)
+
+
 def test_a_file_in_double_precision_is_rounded_to_single(dataset, computed, tmp_path):
     np.save(tmp_path / "double.npy", scored(computed)["logits"].astype(np.float64) * (1 + 1e-12))
     check(dataset, tmp_path / "double.npy", computed, with_features=False)
@@ -241,8 +339,8 @@ BAD = {
         r"1 ids more than once, such as 'train/\d+' in rows 5, 9 counted from 0"),
     "row too few": (
         altered(ids=lambda _: None, features=lambda _: None, logits=lambda a: a["logits"][1:]),
-        r"names no images and has 1299 rows, but the template has 1300 images, "
-        r"600 \(calibration\) \+ 700 \(test\)"),
+        r"names no images and has 1299 rows, but must hold 1300 images, "
+        r"600 \(calibration\) \+ 700 \(test\); bring"),
     "nan": (
         altered(logits=put("logits", (1299, 4), np.nan)),
         r"the logits of image 'test/00699' \(row 1299, counted from 0\) hold a gap, NaN"),
@@ -251,6 +349,8 @@ BAD = {
     "beyond float32": (
         altered(logits=lambda a: a["logits"].astype(np.float64) * 1e40), "beyond float32"),
     "probabilities": (altered(logits=softmax), "holds probabilities.*into the softmax"),
+    "per cent": (
+        altered(logits=lambda a: (100 * softmax(a)).round(1)), "probabilities.* sum to 100 in"),
     "whole numbers": (
         altered(logits=lambda a: a["logits"].astype(np.int64)), "logits holds int64; bring float"),
     "objects": (
@@ -264,6 +364,13 @@ BAD = {
         altered(features=lambda a: a["features"][1:]), "features has 1299 rows, but logits 1300"),
     "ids of other rows": (
         altered(ids=lambda a: a["ids"][1:]), r"ids has the shape \(1299,\), but logits 1300 rows"),
+    "features of no dimensions": (
+        altered(features=lambda a: a["features"][:, :0]), "features has no dimensions; bring some"),
+    "logits of no classes": (
+        altered(logits=lambda a: a["logits"][:, :0]), "logits of 0 classes, but the study has 10"),
+    "ids in latin 1": (
+        altered(ids=lambda a: np.char.encode(np.char.add(a["ids"], "é"), "latin-1")),
+        "its text is not in UTF-8; write ids and headings in that encoding"),
 }  # fmt: skip
 
 
@@ -301,7 +408,24 @@ BAD_TABLES = {
     "a line cut short": (
         lambda p, d, a: write_csv(p, d.classes, [*a["logits"][:-1], [1.0]], a["ids"]),
         "cannot read .*column"),
-    "nothing": (lambda p, d, a: p.write_text(""), "logits of 0 classes"),
+    "nothing": (lambda p, d, a: p.write_text(""), "no line of headings, .* first line is empty"),
+    "no headings": (
+        lambda p, d, a: write_csv(p, a["logits"][0], a["logits"][1:]),
+        r"no line of headings, since its first line begins with '-?\d+\.\d+'; put one above"),
+    "no headings but ids": (
+        lambda p, d, a: p.write_text("test/00000" + ",0.5" * 10 + "\n"),
+        "no line of headings, since its first line begins with 'test/00000'; put one above"),
+    "ids under another name": (
+        lambda p, d, a: p.write_text(
+            ",".join(["ID", *map(str, range(10))]) + "\ntest/00000" + ",0.5" * 10 + "\n"),
+        "a column headed 'ID'; if it holds the ids, head it with `id`"),
+    "semicolons": (
+        lambda p, d, a: p.write_text(
+            ";".join(map(str, range(10))) + "\n" + ";".join(["0,5"] * 10) + "\n"),
+        "has semicolons between its columns; separate them by commas"),
+    "tabs": (
+        lambda p, d, a: p.write_text("\t".join(["id", *d.classes]) + "\n"),
+        "has tabs between its columns; separate them by commas"),
     "no lines": (lambda p, d, a: write_csv(p, d.classes, [], []), r"lacks 1300.*\(it has no rows"),
     "bytes": (lambda p, d, a: p.write_bytes(b"\xff\xfe\x00abc"), "cannot read"),
 }  # fmt: skip
@@ -314,6 +438,23 @@ def test_a_bad_table_is_refused(dataset, computed, tmp_path, case):
     source = tmp_path / "bad.csv"
     write(source, Manifest.read(dataset), scored(computed))
     with pytest.raises(InputError, match=message):
+        bring(dataset, source)
+
+
+@pytest.mark.parametrize("ids", [None, "ids", "index"])
+def test_the_index_that_pandas_writes_is_no_class(dataset, computed, tmp_path, ids):
+    table = pd.DataFrame(scored(computed)["logits"])
+    if ids == "ids":
+        table["id"] = scored(computed)["ids"]
+    elif ids == "index":
+        table.index = scored(computed)["ids"]
+    source = tmp_path / "pandas.csv"
+    table.to_csv(source)
+    with pytest.raises(InputError, match=r"no heading above column 1; leave it out .*"
+                                         r"index=False.*, or head it with `id`"):  # fmt: skip
+        bring(dataset, source)
+    pd.read_csv(source).to_csv(source, index=False)  # now it is called 'Unnamed: 0'
+    with pytest.raises(InputError, match="no heading above column 1"):
         bring(dataset, source)
 
 
@@ -330,7 +471,7 @@ def test_a_pickle_is_never_loaded(dataset, tmp_path, suffix):
 
     source = tmp_path / f"trap.{suffix}"
     source.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match=r"cannot read .*trap|logits of"):
+    with pytest.raises(InputError, match=r"cannot read .*trap|no line of headings|logits of"):
         bring(dataset, source)
     np.save(tmp_path / "objects.npy", np.array([Trap()], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="pickled Python objects"):
@@ -351,6 +492,18 @@ def test_features_that_the_study_needs_must_be_there(dataset, computed, tmp_path
     np.save(tmp_path / "plain.npy", scored(computed)["logits"])
     with pytest.raises(InputError, match=r"holds no features, .*'vit'.* or leave the model out"):
         bring(dataset, tmp_path / "plain.npy", features=True)
+
+
+def test_classes_in_another_order_begin_the_outputs_anew(dataset, computed, tmp_path):
+    rows = scored(computed)
+    write_csv(tmp_path / "named.csv", CLASSES, rows["logits"], ids=rows["ids"])
+    before = read(dataset, bring(dataset, tmp_path / "named.csv")[0])[0]
+    known = Manifest.read(dataset)
+    turned = dataset.with_name("turned.tsv")
+    Manifest(known.classes[::-1], known.splits).write(turned)
+    # The part files of the first time are still there.
+    after = read(turned, bring(turned, tmp_path / "named.csv")[0])[0]
+    np.testing.assert_array_equal(after, before[:, ::-1])
 
 
 def test_a_file_that_changed_under_its_name_is_noticed(dataset, computed, tmp_path):

@@ -7,12 +7,18 @@ file is the logits alone. A `.csv` file has a line of headings: the class names 
 numbers 0, 1, … of the classes, and perhaps `id`.
 
 `.npy` files, and `.h5` files in the template's order, are streamed; others are held in memory.
+
+Rows without ids can't tell that the dataset has changed: a record of the order in which they were
+first taken does.
 """
 
 import csv
+import hashlib
 import logging
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +28,16 @@ import h5py
 import numpy as np
 
 from workflow.lib.datasets import HELD, Split
-from workflow.lib.jobs import InputError
+from workflow.lib.jobs import InputError, replacing
 from workflow.lib.outputs import BLOCK
 
 log = logging.getLogger("uncorrelated")
 
 ID = ("ids", "id")  # what the ids may be called
 SCORED = list(HELD)
+# What NumPy and h5py let through of damaged files.
+DAMAGED = (OSError, EOFError, RuntimeError, TypeError, ValueError, tokenize.TokenError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def needed_splits(study: Mapping, model: str) -> list[str]:
@@ -82,14 +91,19 @@ class Brought:
     logits : array or h5py.Dataset, shape (rows, classes)
     features : array, h5py.Dataset or None, shape (rows, dimensions)
     ids : ndarray of str or None, shape (rows,)
+    order : str or None
+        Digest of the ids in whose order `rows` took the rows of a file without.
     """
 
     path: str
     logits: np.ndarray | h5py.Dataset
     features: np.ndarray | h5py.Dataset | None = None
     ids: np.ndarray | None = None
+    order: str | None = None
 
-    def rows(self, splits: Mapping[str, Split], names: Sequence[str]) -> dict[str, np.ndarray]:
+    def rows(
+        self, splits: Mapping[str, Split], names: Sequence[str], template: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         """Find the row of each image of each split.
 
         Parameters
@@ -98,6 +112,9 @@ class Brought:
             Of the dataset.
         names : sequence of str
             Splits that the file must hold, in the template's order.
+        template : sequence of str
+            All splits of the template, those of `names` first. A file without ids holds a row for
+            each of its images, or for each that it must.
 
         Returns
         -------
@@ -112,14 +129,23 @@ class Brought:
         wanted = np.concatenate([splits[name].ids for name in names])
         count = len(self.logits)
         if self.ids is None:
-            if count != len(wanted):
-                shares = " + ".join(f"{len(splits[name].ids)} ({name})" for name in names)
-                raise InputError(
-                    f"{self.path} names no images and has {count} rows, but the template has "
-                    f"{len(wanted)} images, {shares}; bring a row for each, in that order, or `ids`"
+            held = {tuple(part): [splits[name].ids for name in part] for part in (names, template)}
+            sizes = {part: sum(map(len, ids)) for part, ids in held.items()}
+            part = next((part for part in held if sizes[part] == count), None)
+            if part is None:
+                shares = ", or ".join(
+                    f"{sizes[part]} images, "
+                    + " + ".join(f"{len(splits[name].ids)} ({name})" for name in part)
+                    for part in held
                 )
+                raise InputError(
+                    f"{self.path} names no images and has {count} rows, but must hold {shares}; "
+                    f"bring a row for each, in the template's order, or `ids`"
+                )
+            order = "\n".join(np.concatenate(held[part]).tolist())
+            self.order = hashlib.sha256(order.encode()).hexdigest()
             log.info("%s names no images: its rows are taken in the template's order", self.path)
-            found = np.arange(count)
+            found = np.arange(len(wanted))
         else:
             place = {example: row for row, example in enumerate(self.ids.tolist())}
             if len(place) != count:
@@ -149,34 +175,47 @@ class Brought:
             self.features = self._read(self.features, slice(None))
         return dict(zip(names, shares, strict=True))
 
-    def check(self, split: Split, rows: np.ndarray) -> None:
-        """Look at every value of a split.
+    def check(self, splits: Mapping[str, Split], rows: Mapping[str, np.ndarray]) -> None:
+        """Look at every value of some splits.
 
         Raises
         ------
         InputError
-            If a value is not finite in float32, or the logits are probabilities.
+            If a value is not finite in float32, or the logits of a split are probabilities.
         """
-        probabilities = True
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            logits, features = self.take(block)
-            for name, values in (("logits", logits), ("features", features)):
-                finite = True if values is None else np.isfinite(values).all(axis=1)
-                if not np.all(finite):
-                    bad = start + int(np.argmin(finite))
-                    raise InputError(
-                        f"{self.path}: the {name} of image '{split.ids[bad]}' (row {rows[bad]}, "
-                        f"counted from 0) hold a gap, NaN, or a number beyond float32; compute "
-                        f"them again"
-                    )
-            sums = logits.sum(axis=1, dtype=np.float64)
-            probabilities &= bool((logits >= 0).all() and (np.abs(sums - 1) < 1e-2).all())
-        if probabilities:
-            raise InputError(
-                f"{self.path} holds probabilities, which are not negative and sum to 1 in each "
-                f"row; bring what goes into the softmax. If you have probabilities only, their "
-                f"logarithms do as well, so long as none is 0"
+        unit = True
+        for name, places in rows.items():
+            totals = [1, 100]  # what each row so far may sum to
+            for start in range(0, len(places), BLOCK):
+                block = places[start : start + BLOCK]
+                logits, features = self.take(block)
+                for kind, values in (("logits", logits), ("features", features)):
+                    finite = True if values is None else np.isfinite(values).all(axis=1)
+                    if not np.all(finite):
+                        bad = start + int(np.argmin(finite))
+                        raise InputError(
+                            f"{self.path}: the {kind} of image '{splits[name].ids[bad]}' (row "
+                            f"{places[bad]}, counted from 0) hold a gap, NaN, or a number beyond "
+                            f"float32; compute them again"
+                        )
+                least, sums = logits.min(), logits.sum(axis=1, dtype=np.float64)
+                unit &= bool(least >= 0 and logits.max() <= 1)
+                totals = [
+                    total
+                    for total in totals
+                    if least >= 0 and (np.abs(sums - total) < total / 100).all()
+                ]
+            if totals:
+                raise InputError(
+                    f"{self.path} holds probabilities, which are not negative and sum to "
+                    f"{totals[0]} in each row; bring what goes into the softmax. If you have "
+                    f"probabilities only, their logarithms do as well, so long as none is 0"
+                )
+        if unit:
+            log.warning(
+                "%s: all logits lie between 0 and 1, as cosines may; if they are outputs of a "
+                "sigmoid, the results will be wrong: bring what goes into it",
+                self.path,
             )
 
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -215,13 +254,56 @@ def opened(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[Brought]
     """
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
     with contextmanager(readers.get(Path(path).suffix, _hdf5))(path, classes) as arrays:
-        yield _checked(str(path), arrays, len(classes))
+        try:
+            file = _checked(str(path), arrays, len(classes))
+        except DAMAGED as error:  # of a type that can't be read
+            raise _unreadable(path, error) from error
+        yield file
+
+
+def remember_order(
+    file: Brought, digest: str, record: str | os.PathLike, images: str, entry: str
+) -> None:
+    """Notice that a file without ids is of images, or an order, that are the study's no more.
+
+    Parameters
+    ----------
+    file : Brought
+        Whose `rows` were found.
+    digest : str
+        SHA-256 of the file.
+    record : path
+        A file of one line: the digest of the file that was taken last, and that of the order in
+        which it was first taken. It is made if there is none, or none of that file; no rule may own
+        it, or it would be deleted before it is read.
+    images : str
+        Path of the template's table of images.
+    entry : str
+        Where the study names the model, such as `models.vit`.
+
+    Raises
+    ------
+    InputError
+        If the file is that of the record and the order is another.
+    """
+    if file.order is None:
+        return
+    known = Path(record).read_text(encoding="utf-8").split() if os.path.exists(record) else []
+    if known[:1] == [digest] and known[1:] != [file.order]:
+        raise InputError(
+            f"{entry}.logits: {file.path} names no images, and the study's images or their order "
+            f"have changed since it was first taken, so its rows may be those of others. Export it "
+            f"again after the new template, which `snakemake --cores 1 {images}` (with the same "
+            f"--configfile) writes, or bring `ids`; if it is of the new order, delete {record}"
+        )
+    with replacing(record) as part:
+        part.write_text(f"{digest} {file.order}\n", encoding="utf-8")
 
 
 def _npy(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
     try:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from error
     if not isinstance(logits, np.ndarray):
         raise InputError(f"{path} is an .npz file by its content; give it that ending")
@@ -235,7 +317,7 @@ def _npz(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
             raise InputError(f"{path} is an .npy file by its content; give it that ending")
         with file:
             arrays = {name: file[name] for name in _wanted(file)} | {"names": list(file)}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from error
     yield arrays
 
@@ -246,14 +328,29 @@ def _hdf5(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
-        arrays = {name: file[name] for name in _wanted(file)}
-        for name, array in arrays.items():
-            if not isinstance(array, h5py.Dataset):
-                raise InputError(f"{path}: {name} is a group; it must be a dataset")
-            if name in ID:
-                text = h5py.check_string_dtype(array.dtype)
-                arrays[name] = (array.asstr() if text else array)[:]
-        yield arrays | {"names": list(file)}
+        try:
+            arrays = {name: _dataset(path, file, name) for name in _wanted(file)}
+            arrays["names"] = list(map(str, file))
+        except DAMAGED as error:
+            raise _unreadable(path, error) from error
+        yield arrays
+
+
+def _dataset(path: str | os.PathLike, file: h5py.File, name: str) -> np.ndarray | h5py.Dataset:
+    try:
+        array = file[name]
+    except KeyError as error:
+        raise InputError(
+            f"cannot read {path}: {name} is damaged, or a link that leads nowhere; put the dataset "
+            f"itself into the file"
+        ) from error
+    if not isinstance(array, h5py.Dataset):
+        raise InputError(f"{path}: {name} is a group; it must be a dataset")
+    if name not in ID:
+        return array
+    if array.ndim != 1:
+        raise InputError(f"{path}: {name} has the shape {array.shape}; it must have one axis")
+    return (array.asstr("utf-8") if h5py.check_string_dtype(array.dtype) else array)[:]
 
 
 def _csv(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[dict]:
@@ -281,6 +378,7 @@ def _columns(path: str | os.PathLike, heading: Sequence[str], classes: Sequence[
     for names in (list(classes), [str(number) for number in range(len(classes))]):
         if sorted(own) == sorted(names) and not twice:
             return [heading.index(name) for name in names]
+    _check_table(path, heading, classes)
     if len(own) != len(classes):
         raise InputError(_class_count(path, len(own), len(classes)))
     if twice:
@@ -291,6 +389,45 @@ def _columns(path: str | os.PathLike, heading: Sequence[str], classes: Sequence[
         f"{path} has no column headed '{lacking[0]}', and one headed '{strange[0]}', which is no "
         f"class of the study; {_headings(len(own))}"
     )
+
+
+def _check_table(path: str | os.PathLike, heading: Sequence[str], classes: Sequence[str]) -> None:
+    """Refuse headings that are none, or of a table of another make."""
+    strange = [name for name in heading if name not in classes]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if sum(cell.count(mark) for cell in strange) >= max(len(classes) - 1, 1):
+            raise InputError(
+                f"{path} has {name} between its columns; separate them by commas, and write the "
+                f"numbers with points"
+            )
+    numbers = [name for name in strange if _is_number(name)]
+    counted = all(name.isdecimal() for name in numbers)
+    if not heading or (numbers and not counted and len(numbers) >= len(heading) - 1):
+        begins = f"begins with '{heading[0]}'" if heading else "is empty"
+        raise InputError(
+            f"{path} has no line of headings, since its first line {begins}; put one above the "
+            f"rows: {_headings(len(classes))}"
+        )
+    unnamed = [name for name in strange if not name or name.startswith("Unnamed: ")]
+    if unnamed:
+        raise InputError(
+            f"{path} has no heading above column {heading.index(unnamed[0]) + 1}; leave it out if "
+            f"it only counts the rows (in pandas, `to_csv(..., index=False)`), or head it with "
+            f"`id` if it holds the ids"
+        )
+    shouted = [name for name in strange if name not in ID and name.lower() in ID]
+    if shouted and not set(ID) & set(heading):
+        raise InputError(
+            f"{path} has a column headed '{shouted[0]}'; if it holds the ids, head it with `id`"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _headings(count: int) -> str:
@@ -308,6 +445,8 @@ def _unreadable(path: str | os.PathLike, error: Exception) -> InputError:
     why = " ".join(str(error).split())
     if "pickle" in why or "Python objects" in why:
         why = "it holds pickled Python objects, which are never loaded; save arrays of plain types"
+    if isinstance(error, UnicodeDecodeError):
+        why = "its text is not in UTF-8; write ids and headings in that encoding"
     return InputError(f"cannot read {path}: {why}")
 
 
@@ -339,6 +478,8 @@ def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
             raise InputError(f"{path}: features has {len(array)} rows, but logits {len(logits)}")
     if logits.shape[1] != classes:
         raise InputError(_class_count(path, logits.shape[1], classes))
+    if features is not None and not features.shape[1]:
+        raise InputError(f"{path}: features has no dimensions; bring some, or leave the array out")
     found = [np.asarray(arrays[name]) for name in ID if name in arrays]
     if not found:
         return Brought(path, logits, features)

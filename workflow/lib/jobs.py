@@ -4,7 +4,6 @@ import collections
 import contextlib
 import errno
 import fcntl
-import glob
 import inspect
 import logging
 import os
@@ -94,13 +93,10 @@ def _take_turn(name: str) -> IO:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there if the block succeeds, else delete it.
 
-    So a file is there whole or not at all, whatever stops its writer, of which there is one at a
-    time.
+    So a file is there whole or not at all, whatever stops its writer.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{glob.escape(path.suffix)}"):
-        left.unlink(missing_ok=True)  # by a writer that was killed
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)

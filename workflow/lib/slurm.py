@@ -1,4 +1,4 @@
-"""What a killed Snakemake leaves on a SLURM cluster."""
+"""How SLURM jobs run their rules, and what a killed Snakemake leaves of them."""
 
 import os
 import re
@@ -6,8 +6,34 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workflow.lib.jobs import InputError
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+
+def run_rules_here(workflow: "Workflow") -> None:
+    """Have a job on a cluster run its rules itself, all of them that can.
+
+    Snakemake would start itself once more for each rule, which takes seconds, and end at the first
+    rule that fails: it passes --keep-going on to no job, whose settings come after the Snakefile.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+        Of the job, all rules being there.
+    """
+    workflow.localrules(*(rule.name for rule in workflow.rules))
+
+    def keep_going(self, settings):
+        settings.keep_going = True
+        vars(self)["execution_settings"] = settings
+
+    type(workflow).execution_settings = property(
+        lambda self: vars(self)["execution_settings"], keep_going
+    )
 
 
 def cancel_left_behind(folder: str | os.PathLike, seconds: float = 120) -> list[str]:

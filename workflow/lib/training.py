@@ -548,6 +548,8 @@ def _set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None
 
 def _resume(path: Path, digest: str, stateful: Mapping) -> dict:
     """Restore the state of an interrupted run; gives how far it was, in whole epochs and steps."""
+    for left in path.parent.glob(f".{path.name}.*"):  # by a job that was killed as it wrote
+        left.unlink()
     beginning = {"epoch": 0, "step": 0}
     if not path.exists():
         return beginning

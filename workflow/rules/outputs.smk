@@ -97,6 +97,9 @@ rule brought:
         sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
         splits=SCORED,
         order=lambda w: needed_splits(STUDIES[w.study], w.model),
+        template=lambda w: template_splits(STUDIES[w.study]),
+        images="results/{study}/template/images.csv",
+        record="results/{study}/models/{model}/order.sha256",
         features=lambda w: needed_splits(STUDIES[w.study], w.model) != SCORED,
         code=lambda w: fingerprint("workflow/scripts/brought.py"),
     script:
@@ -116,6 +119,9 @@ use rule brought as brought_features with:
         sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
         splits=lambda w: [w.split],
         order=lambda w: needed_splits(STUDIES[w.study], w.model),
+        template=lambda w: template_splits(STUDIES[w.study]),
+        images="results/{study}/template/images.csv",
+        record="results/{study}/models/{model}/order.sha256",
         features=True,
         code=lambda w: fingerprint("workflow/scripts/brought.py"),
 

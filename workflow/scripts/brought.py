@@ -1,5 +1,6 @@
 """Take a model's logits, and features where there are any, from a file that the user brought."""
 
+import hashlib
 import logging
 
 from workflow.lib import brought as files_of
@@ -21,6 +22,9 @@ def brought(
     sha256: str | None,
     splits: list[str],
     order: list[str],
+    template: list[str],
+    images: str,
+    record: str,
     features: bool,
     code: list[str],
 ) -> None:
@@ -41,6 +45,13 @@ def brought(
         The split of each of `files`.
     order : list of str
         All splits whose images the file must hold, in the template's order.
+    template : list of str
+        All splits of the template, which a file without ids may hold instead.
+    images : str
+        The template's table of images; only named in a message.
+    record : str
+        Where the order lies in which a file without ids was first taken. It is no output: Snakemake
+        would delete it before it is read.
     features : bool
         Whether the study needs the model's features.
     code : list of str
@@ -60,9 +71,9 @@ def brought(
                 f"'{model}'; bring an .h5 or .npz file with `features` beside `logits`, or leave "
                 f"the model out of features.models"
             )
-        rows = file.rows(dataset.splits, order)
-        for split in order:
-            file.check(dataset.splits[split], rows[split])
+        rows = file.rows(dataset.splits, order, template)
+        file.check(dataset.splits, rows)
+        files_of.remember_order(file, digest, record, images, f"models.{model}")
         attributes = {
             "model": model,
             "weights": digest,
@@ -70,6 +81,7 @@ def brought(
             "precision": str(file.logits.dtype),
             "device": "unknown",
             "brought": source,
+            "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),
             "images_per_second": 0.0,  # unknown: nothing was computed
             "code": " ".join(code),
         }
@@ -82,7 +94,8 @@ def brought(
                 attributes,
             )
             right = count_right(path, dataset.splits[split])
-            # Rows or columns in another order show in an accuracy by chance.
+            # Columns in another order show in an accuracy by chance. Rows need not: a dataset in
+            # the order of its classes keeps most labels in place when its images change.
             log.info("%s: %.4f of the images of %s are right", model, right / len(places), split)
 
 
