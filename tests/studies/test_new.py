@@ -272,7 +272,7 @@ def test_a_path_of_any_letters_is_written_as_it_is(tmp_path):
     file = new_study("mine", photos, [BASE], tmp_path / "studies")
     assert read(file)["dataset"]["path"] == photos
     assert "😀" in file.read_text(encoding="utf-8")
-    with pytest.raises(InputError, match=r"IMAGES: 'a\\nb' must be UTF-8, without tab or line"):
+    with pytest.raises(InputError, match=r"IMAGES: 'a\\nb' must be UTF-8, without tab, line"):
         new_study("other", "a\nb", [BASE], tmp_path / "studies")
 
 
