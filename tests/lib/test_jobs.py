@@ -11,7 +11,7 @@ import time
 import pytest
 
 from workflow.lib.fingerprint import ROOT
-from workflow.lib.jobs import Progress, ahead, discard_kept, replacing
+from workflow.lib.jobs import Progress, ahead, discard_kept, publish, replacing
 
 SCRIPT = """
 import logging, sys, warnings
@@ -87,6 +87,15 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
         stop_half_way()
     assert path.read_text() == "first"
     assert [entry.name for entry in path.parent.iterdir()] == ["table.tsv"]
+
+
+def test_what_is_published_already_is_published_again(tmp_path):
+    part, path = tmp_path / "test.h5.part", tmp_path / "test.h5"
+    part.write_text("all of it")
+    for _ in range(2):
+        publish(part, path)
+        assert path.samefile(part)
+        assert {file.name for file in tmp_path.iterdir()} == {"test.h5", "test.h5.part"}
 
 
 def test_only_what_has_its_result_is_discarded(tmp_path):

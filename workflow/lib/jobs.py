@@ -128,6 +128,7 @@ def publish(part: Path, path: Path) -> None:
         os.replace(part, path)
     else:
         os.replace(second, path)
+        second.unlink(missing_ok=True)  # of two names of one file, none was replaced
 
 
 def discard_kept(folder: Path) -> None:
