@@ -191,7 +191,7 @@ def run_interrupted(
 
     submission = start()
     random.seed(1)
-    # All of the 152 units of work but the last.
+    # All of the 154 units of work but the last.
     moments = sorted(random.sample(range(2, 130), len(kinds)))
     for moment, how in zip(moments, kinds, strict=True):
         while len(set(units(checkout))) < moment:
