@@ -28,7 +28,8 @@ import h5py
 import numpy as np
 
 from workflow.lib.datasets import HELD, Split
-from workflow.lib.jobs import InputError, replacing
+from workflow.lib.digests import recorded
+from workflow.lib.jobs import InputError
 from workflow.lib.outputs import BLOCK
 
 log = logging.getLogger("uncorrelated")
@@ -273,9 +274,8 @@ def remember_order(
     digest : str
         SHA-256 of the file.
     record : path
-        A file of one line: the digest of the file that was taken last, and that of the order in
-        which it was first taken. It is made if there is none, or none of that file; no rule may own
-        it, or it would be deleted before it is read.
+        See `digests.recorded`: the digest is that of the order in which the file was first taken,
+        and its name that of the file.
     images : str
         Path of the template's table of images.
     entry : str
@@ -288,16 +288,13 @@ def remember_order(
     """
     if file.order is None:
         return
-    known = Path(record).read_text(encoding="utf-8").split() if os.path.exists(record) else []
-    if known[:1] == [digest] and known[1:] != [file.order]:
+    if recorded(file.order, record, digest):
         raise InputError(
             f"{entry}.logits: {file.path} names no images, and the study's images or their order "
             f"have changed since it was first taken, so its rows may be those of others. Export it "
             f"again after the new template, which `snakemake --cores 1 {images}` (with the same "
             f"--configfile) writes, or bring `ids`; if it is of the new order, delete {record}"
         )
-    with replacing(record) as part:
-        part.write_text(f"{digest} {file.order}\n", encoding="utf-8")
 
 
 def _npy(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:

@@ -83,9 +83,7 @@ def remember(found: str, record: str | os.PathLike, name: str, entry: str) -> No
     found : str
         Digest of what the hub gives now.
     record : path
-        A file of one line, as `sha256sum` writes it: the digest of the first time, and the name.
-        It is made if there is none, or none of that name; no rule may own it, or it would be
-        deleted before it is read.
+        See `recorded`.
     name : str
         What the hub was asked for, such as `timm:resnet50.a1_in1k`.
     entry : str
@@ -96,13 +94,32 @@ def remember(found: str, record: str | os.PathLike, name: str, entry: str) -> No
     InputError
         If the name is that of the record and the digest is another.
     """
-    known = Path(record).read_text(encoding="utf-8").strip() if os.path.exists(record) else ""
-    before, _, recorded = known.partition("  ")
-    if recorded == name and before != found:
+    before = recorded(found, record, name)
+    if before:
         raise InputError(
             f"{entry}: {name} has changed: its weights have the SHA-256 {found}, and had {before} "
             f"when this study first took them. To take the new ones, delete {record}; to have the "
             f"old ones, name a copy of them as its checkpoint"
         )
+
+
+def recorded(found: str, record: str | os.PathLike, name: str) -> str | None:
+    """Record a digest, unless another one of the same name is recorded: then give that.
+
+    Parameters
+    ----------
+    found : str
+    record : path
+        A file of one line, as `sha256sum` writes it: the digest of the first time, and the name.
+        It is made if there is none, or none of that name; no rule may own it, or it would be
+        deleted before it is read.
+    name : str
+        What it is the digest of.
+    """
+    known = Path(record).read_text(encoding="utf-8").strip() if os.path.exists(record) else ""
+    before, _, named = known.partition("  ")
+    if named == name and before != found:
+        return before
     with replacing(record) as part:
         part.write_text(f"{found}  {name}\n", encoding="utf-8")
+    return None
