@@ -1,9 +1,6 @@
 """Images decoded once: one array a geometry and split, which every model of that geometry reads."""
 
-import glob
-import hashlib
 import io
-import json
 import logging
 import math
 import os
@@ -19,7 +16,7 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
-from workflow.lib.jobs import InputError, Progress, ahead, publish
+from workflow.lib.jobs import InputError, Progress, ahead, part_of, publish
 
 log = logging.getLogger("uncorrelated")
 
@@ -70,14 +67,8 @@ def prepare(
         head, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
     start, stride = head.tell(), math.prod(shape[1:])
-    everything = json.dumps([identity, geometry, list(map(str, ids))])
-    digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
-    part = path.with_name(f"{path.name}.{digest}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    for other in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-        if other != part:
-            log.info("starting over, since %s was made of other images or by other code", other)
-            other.unlink()
+    part = part_of(path, [identity, geometry, list(map(str, ids))])
     done = max(part.stat().st_size - start, 0) // stride if part.exists() else 0
     needed, free = (len(ids) - done) * stride, shutil.disk_usage(path.parent).free
     if needed > free:

@@ -4,7 +4,10 @@ import collections
 import contextlib
 import errno
 import fcntl
+import glob
+import hashlib
 import inspect
+import json
 import logging
 import os
 import re
@@ -109,6 +112,17 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def part_of(path: Path, identity: object) -> Path:
+    """Name the part file of what is made of an identity, as JSON has it, and delete any other."""
+    text = json.dumps(identity, sort_keys=True)
+    part = path.with_name(f"{path.name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}.part")
+    for other in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        if other != part:
+            log.info("starting over, since %s was made of other data or by other code", other)
+            other.unlink()
+    return part
 
 
 def publish(part: Path, path: Path) -> None:

@@ -10,10 +10,7 @@ elsewhere.
 import workflow.lib.compat  # noqa: F401  (before timm)
 
 # isort: split
-import glob
-import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from workflow.lib import digests, heads, networks, outputs, probes
 from workflow.lib.datasets import Manifest, Split
 from workflow.lib.images import Images
 from workflow.lib.inference import Inference
-from workflow.lib.jobs import InputError, dates, publish
+from workflow.lib.jobs import InputError, dates, part_of, publish
 
 
 def head(
@@ -63,54 +60,48 @@ def head(
     torch.backends.cudnn.allow_tf32 = False  # features as they are extracted
     table = Manifest.read(manifest)
     inputs = dates([*images, *parent, *([weights] if weights else [])])
-    identity = json.dumps([recipe, code, table.source, inputs], sort_keys=True)
-    part = Path(f"{checkpoint}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}.part")
+    path = Path(checkpoint)
+    part = part_of(path, [recipe, code, table.source, inputs])
     if not part.exists():
-        for other in glob.glob(f"{glob.escape(checkpoint)}.*.part"):
-            os.unlink(other)
         if recipe["head"] == "checkpoint":
             network = networks.create(recipe, len(table.classes))
             networks.load_into(network, networks.load_tensors(weights)[1], weights)
             networks.save(part, recipe, network)
         else:
-            network, parts = _with_head(table, images, parent[0], Path(checkpoint), recipe, code)
-            own, _ = networks.load_tensors(parent[0])
-            networks.save(part, own | recipe, network, **parts)
-    publish(part, Path(checkpoint))
+            made, network, parts = _with_head(table, images, parent[0], path, recipe, code)
+            networks.save(part, made, network, **parts)
+    publish(part, path)
 
 
 def _with_head(
     table: Manifest, images: list[str], parent: str, checkpoint: Path, recipe: dict, code: list[str]
-) -> tuple[nn.Module, dict[str, nn.Module]]:
-    """Give a parent network its head: the network, and the head where that is a part of its own."""
+) -> tuple[dict, nn.Module, dict[str, nn.Module]]:
+    """Give a parent its head: what to record, the network, and a head that is no part of it."""
     own, tensors = networks.load_tensors(parent)
-    classes = len(table.classes)
+    classes, parts = len(table.classes), {}
     match recipe["head"]:
         case "zero-shot":
-            network, layer = heads.zero_shot_head(
+            network, parts["head"] = heads.zero_shot_head(
                 parent, recipe.get("templates"), table.classes, recipe.get("class_names")
             )
-            return network, {"head": layer}
         case "class-mapping" if "labels" in own:
             network = networks.create(own, len(networks.class_of_label(own["labels"], classes)))
             networks.load_into(network, networks.part(tensors), parent)
-            return network, {}
         case "class-mapping":
-            return _mapped_head(parent, own, tensors, table.classes), {}
+            network = _mapped_head(parent, own, tensors, table.classes)
         case "lbfgs" if "clip" in own:
             network = networks.create(own, 0)
             networks.load_into(network, networks.part(tensors), parent)
             classifier = networks.Classifier(network, nn.Identity())
             probe = _fit(classifier, table, images, parent, checkpoint, recipe, code)
-            layer = nn.Linear(*reversed(probe.weight.shape))
-            layer.load_state_dict({"weight": probe.weight, "bias": probe.bias})
-            return network, {"head": layer}
+            parts["head"] = nn.Linear(*reversed(probe.weight.shape))
+            parts["head"].load_state_dict({"weight": probe.weight, "bias": probe.bias})
         case "lbfgs":
             network = networks.pretrained(parent, classes)
             classifier = networks.Classifier(network)
             probe = _fit(classifier, table, images, parent, checkpoint, recipe, code)
             networks.set_linear_head(network, probe.weight.float(), probe.bias.float())
-            return network, {}
+    return own | recipe, network, parts
 
 
 def _mapped_head(parent: str, own: dict, tensors: dict, classes: list[str]) -> nn.Module:
