@@ -12,11 +12,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from workflow.lib.configuration import ConfigurationError, load
-from workflow.lib.fingerprint import fingerprint
-from workflow.lib.jobs import discard_kept
-from workflow.lib.layouts import source_files, source_listing
-from workflow.lib.slurm import cancel_left_behind, run_rules_here
+from workflow.lib.study.configuration import ConfigurationError, load
+from workflow.lib.run.fingerprint import fingerprint
+from workflow.lib.run.resume import discard_kept
+from workflow.lib.data.kinds import source_files, source_listing
+from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
 
 min_version("9.0")
 

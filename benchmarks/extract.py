@@ -40,7 +40,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import sklearn.datasets
@@ -49,10 +49,11 @@ import torch
 from PIL import Image
 from timm.data import create_dataset, create_loader, resolve_model_data_config
 
-from workflow.lib import networks, outputs
-from workflow.lib.datasets import Split
-from workflow.lib.images import Images, prepare
-from workflow.lib.inference import Inference
+from workflow.lib.data.images import Images, prepare
+from workflow.lib.data.splits import Split
+from workflow.lib.models import networks
+from workflow.lib.models.inference import Inference
+from workflow.lib.outputs import store as outputs
 
 MODELS = ("resnet50", "vit_base_patch16_224", "test_resnet")
 MEMORY = "test_vit"

@@ -21,9 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from workflow.lib.greedy import grow, read_candidates, score_ensembles
-from workflow.lib.metrics import MEANS
-from workflow.lib.outputs import BLOCK
+from workflow.lib.ensembles.greedy import grow, read_candidates, score_ensembles
+from workflow.lib.measures.pairs import MEANS
+from workflow.lib.outputs.store import BLOCK
 
 ROWS = 5_000  # examples whose logits are made at a time
 

@@ -20,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from workflow.lib.metrics import MEANS
-from workflow.lib.outputs import BLOCK
-from workflow.lib.pairwise import count_pairs
+from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.measures.pairs import MEANS
+from workflow.lib.outputs.store import BLOCK
 
 
 def write_logits(folder: Path, models: int, examples: int, classes: int) -> None:

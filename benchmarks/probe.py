@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from workflow.lib import probes
+from workflow.lib.probes import fit as probes
 
 
 def make_features(examples: int, dimensions: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ Writes JPEGs of 500 × 375 pixels, random crops of two photographs, and reports 
 
 - decoding: the worker processes alone, drawing random crops of the files;
 - steps: forward pass, backward pass and optimiser on pixels that are in the device's memory;
-- training: `workflow.lib.training.train` as a study runs it, from the files.
+- training: `workflow.lib.models.train.loop.train` as a study runs it, from the files.
 
 Training can be no faster than the slower of the other two. On a CPU they share its cores. Steps are
 measured with DropBlock in all four stages too.
@@ -25,8 +25,10 @@ from sklearn.datasets import load_sample_images
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from workflow.lib import networks, training
-from workflow.lib.decoding import Decoder
+from workflow.lib.data.kinds import Decoder
+from workflow.lib.models import networks
+from workflow.lib.models.train import augment, objectives
+from workflow.lib.models.train import loop as training
 
 
 def write_photographs(folder: Path, count: int) -> list[str]:
@@ -42,11 +44,11 @@ def write_photographs(folder: Path, count: int) -> list[str]:
     return names
 
 
-def objective_of(recipe: dict, images: training.Crops) -> training.Supervised:
+def objective_of(recipe: dict, images: augment.Crops) -> objectives.Supervised:
     """Build a freshly initialised network and what it learns."""
     torch.manual_seed(0)
     labels = torch.arange(len(images), device=images.device) % 2
-    return training.Supervised(recipe, images, labels, networks.create(recipe, 1000))
+    return objectives.Supervised(recipe, images, labels, networks.create(recipe, 1000))
 
 
 def seconds(work, device: torch.device) -> float:
@@ -105,7 +107,7 @@ def main() -> None:
         print(f"{len(names)} JPEGs of 500 x 375, {kilobytes:.0f} kB each")
         ids = [names[row % len(names)] for row in range(count)]
         decode = Decoder("folder", folder, "RGB")
-        images = training.Crops(decode, ids, recipe, device, arguments.workers)
+        images = augment.Crops(decode, ids, recipe, device, arguments.workers)
 
         batches = np.arange(count).reshape(arguments.steps, arguments.batch)
         taken = seconds(lambda: [None for _ in images.batches(0, batches)], device)

@@ -17,15 +17,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 
 import timm
 import yaml
 
-from workflow.lib import configuration, imagenet, layouts, parquet
-from workflow.lib.jobs import InputError, replacing
+from workflow.lib.data import files as on_disk
+from workflow.lib.data import imagenet, parquet
+from workflow.lib.data.kinds import build_manifest
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.study import configuration
 
 DATA = {
     "ImageNet-21k": r"in(w?21|22)k",
@@ -188,11 +192,11 @@ def look(path: str) -> Images:
     InputError
         If there is no such folder, or it does not hold what a study needs.
     """
-    files = [file for file, _ in layouts.scan(path)]
+    files = [file for file, _ in on_disk.scan(path)]
     if not files:
         return _look_at_parquet(path)
     folders = {part for file in files for part in file.split("/")[:-1]}
-    synsets, test = set(imagenet.classes()[0]), imagenet.folder(path, "test")
+    synsets, test = set(imagenet.classes()[0]), imagenet.folder_of(path, "test")
     flat = test not in (None, ".") and not folders - set(test.split("/"))
     numbered = folders == {str(label) for label in range(len(synsets))}  # as ImageNet-V2
     if flat or numbered or folders & synsets:
@@ -223,8 +227,8 @@ def look(path: str) -> Images:
 
 
 def _look_at_imagenet(path: str) -> Images:
-    test, train = (imagenet.folder(path, split) for split in ("test", "train"))
-    count = len(layouts.scan(path, test)) if test else 0
+    test, train = (imagenet.folder_of(path, split) for split in ("test", "train"))
+    count = len(on_disk.scan(path, test)) if test else 0
     if not count:
         raise InputError(f"{path} holds ImageNet's images to train on, but no folder val")
     splits = {"calibration": min(10000, count // 5), "test": "rest"}
@@ -234,7 +238,7 @@ def _look_at_imagenet(path: str) -> Images:
 
 
 def _look_at_parquet(path: str) -> Images:
-    files = [file for file, _ in layouts.scan(path, ".", layouts.PARQUET)]
+    files = [file for file, _ in on_disk.scan(path, ".", parquet.PARQUET)]
     if not files:
         raise InputError(f"{path} holds no images")
     classes, labels = parquet.read_labels(path, files)
@@ -408,7 +412,7 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
     for other in (Path("config.yaml"), *sorted(Path(folder).glob("*.yaml"))):
         if _named(other) == name:
             raise InputError(f"NAME: '{name}' is the study of {other}; choose another")
-    if layouts.UNWRITABLE.search(images):
+    if on_disk.UNWRITABLE.search(images):
         raise InputError(
             f"IMAGES: {images!r} must be UTF-8, without tab, line break or braces; rename it"
         )
@@ -449,7 +453,7 @@ def _check(file: Path) -> None:
     except configuration.ConfigurationError as error:
         told = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(told)) from error
-    layouts.build_manifest(study["dataset"])
+    build_manifest(study["dataset"])
 
 
 def main() -> None:

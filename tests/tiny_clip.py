@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-import workflow.lib.compat  # noqa: F401  (before open_clip)
+import workflow.lib.backends  # noqa: F401  (before open_clip)
 
 # isort: split
 import open_clip
 
-from workflow.lib import networks
-from workflow.lib.clip import TextTower, whole_model
+from workflow.lib.models import networks
+from workflow.lib.models.clip import TextTower, whole_model
 
 TINY = {
     "embed_dim": 16,

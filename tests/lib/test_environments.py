@@ -2,7 +2,7 @@
 
 import yaml
 
-from workflow.lib.fingerprint import ROOT, _pins
+from workflow.lib.run.fingerprint import ROOT, _pins
 
 
 def test_the_conda_environment_pins_what_the_requirements_pin():

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from workflow.lib import networks, voc
+from workflow.lib.data import voc
+from workflow.lib.models import networks
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tests/run/small.yaml"

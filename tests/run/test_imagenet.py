@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import timm

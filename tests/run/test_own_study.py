@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import timm

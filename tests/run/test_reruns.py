@@ -69,14 +69,14 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
     ("name", "old", "new", "jobs"),
     [
         # a module that only the analyses of pairs import
-        ("workflow/lib/pairwise.py", "import numpy as np\n", "import numpy as np\n\nCHANGED = 1\n",
+        ("workflow/lib/ensembles/pairs.py", "CANDIDATES = 8", "CANDIDATES = 9",
          {"pairs": 1, **AFTER_PAIRS, **RECOMMENDATIONS}),
         # the probes: no network is trained again
-        ("workflow/lib/probes.py", "HISTORY = 60", "HISTORY = 61",
+        ("workflow/lib/probes/fit.py", "HISTORY = 60", "HISTORY = 61",
          {"head": 4, "extract": 4, "features": 2, "downstream": 3, "extract_features": 1,
           "extract_tasks": 1, **AGGREGATES}),
         # the look of figures
-        ("workflow/lib/style.py", '"""\n\n', '"""\n\nCHANGED = 1\n', DRAWN),
+        ("workflow/lib/show/style.py", '"""\n\n', '"""\n\nCHANGED = 1\n', DRAWN),
         ("workflow/report/report.html.j2", "<html", "<html ", {"report": 2}),
         ("workflow/report/figure3.rst", "**Figure 3:", "**Figure 3 :", {"report": 1}),
         # a package that only figures import
@@ -154,7 +154,7 @@ def test_an_image_that_changed_after_a_run_that_failed_is_seen_by_its_models(
     (checkout.path / file).unlink()
     # Once more, in a run that fails: what jobs would go on from is kept.
     figure, broken = "results/photos/figures/figure2.png", "raise ValueError\n"
-    script = checkout.path / "workflow/scripts/figure2.py"
+    script = checkout.path / "workflow/scripts/figures/figure2.py"
     whole = script.read_text()
     script.write_text(whole + broken)
     assert checkout.snakemake(file, figure, "--keep-going", study=study).returncode == 1
@@ -172,7 +172,7 @@ def test_a_style_edit_redraws_figures_and_computes_no_number(checkout):
     results = checkout.path / "results/small"
     pairs = results / "pairs.tsv"
     before = pairs.stat().st_mtime_ns, (results / "figures/figure1.png").read_bytes()
-    checkout.edit("workflow/lib/style.py", '"hparam": Look("', '"hparam": Look("New ')
+    checkout.edit("workflow/lib/show/style.py", '"hparam": Look("', '"hparam": Look("New ')
     output = checkout.run()
     assert "rule figure1" in output
     assert "rule pairs" not in output

@@ -51,13 +51,13 @@ def tallied(path: Path) -> Checkout:
     checkout = Checkout.new(path)
     tally = 'open("tally", "a").write(f"{} {}\\n")'
     checkout.edit(
-        "workflow/lib/outputs.py",
+        "workflow/lib/outputs/store.py",
         "                logits, features = compute(rows) if start else first\n",
         "                logits, features = compute(rows) if start else first\n"
         f"                {tally.format('{path}', '{start}')}\n",
     )
     checkout.edit(
-        "workflow/lib/training.py",
+        "workflow/lib/models/train/loop.py",
         "        if not sums.isfinite().all():\n",
         f"        {tally.format('{resume}', '{epoch}')}\n        if not sums.isfinite().all():\n",
     )
@@ -257,7 +257,9 @@ def test_results_brought_home_are_redrawn_there_without_a_rerun(remote, tmp_path
         )
     assert home.planned(study=STUDY) == {}
     home.edit(
-        "workflow/scripts/figure2.py", "Improvement (percentage points)", "Improvement (points)"
+        "workflow/scripts/figures/figure2.py",
+        "Improvement (percentage points)",
+        "Improvement (points)",
     )
     assert home.planned(study=STUDY) == {"figure2": 1, "report": 1}
 
@@ -283,7 +285,7 @@ def test_jobs_see_the_gpus_they_were_given_and_run_once(cluster, tmp_path):
     # As the Snakefile ends, too.
     end = "if workflow.remote_exec:\n    run_rules_here(workflow)\n"
     assert Path("Snakefile").read_text().endswith(end)
-    here = "from workflow.lib.slurm import run_rules_here\n"
+    here = "from workflow.lib.run.slurm import run_rules_here\n"
     (tmp_path / "Snakefile").write_text(here + PROBE + end)
     profile = Path("profiles/slurm/config.yaml").read_text()
     (tmp_path / "profile").mkdir()
@@ -310,7 +312,7 @@ def test_a_job_out_of_memory_or_time_gets_more_and_goes_on_from_its_part(cluster
         shutil.rmtree(tmp_path / "results/cluster/outputs" / model)
     # From block 3 on, one takes more memory than is asked for at first; the other more time.
     checkout.edit(
-        "workflow/lib/inference.py",
+        "workflow/lib/models/inference.py",
         "        start, stop = int(rows[0]), int(rows[-1]) + 1\n",
         "        start, stop = int(rows[0]), int(rows[-1]) + 1\n"
         "        import os, time\n"

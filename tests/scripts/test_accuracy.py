@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib import outputs
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs import store as outputs
+from workflow.lib.run.errors import InputError
 from workflow.scripts.accuracy import accuracy
 
 LITE0 = {"source": "timm", "checkpoint": "tf_efficientnet_lite0.in1k", "published": 0.74846,

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
-from workflow.lib.outputs import Outputs
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.run.errors import InputError
 from workflow.scripts.brought import brought
 from workflow.scripts.template import template
 
@@ -28,7 +29,7 @@ COUNTS = {name: len(rows) for name, rows in ROWS.items()}  # two blocks of rows 
 # A real network on real photographs, in a process of its own: reading logits needs no torch.
 NETWORK = """
 import sys
-import workflow.lib.compat
+import workflow.lib.backends
 import numpy, timm, torch
 torch.manual_seed(0), torch.set_num_threads(1)
 model = timm.create_model("test_resnet", in_chans=1, num_classes=10).eval()

@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from workflow.lib import layouts
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError
+from workflow.lib.data import files, kinds
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.run.errors import InputError
 from workflow.scripts.dataset import dataset
 
 
@@ -22,10 +22,10 @@ def make(tmp_path):
              "splits": {"train": 2, "calibration": 2}}  # fmt: skip
 
     def run(**more):
-        layouts.scan.cache_clear()
-        layouts._listing.cache_clear()
+        files.scan.cache_clear()
+        files.listing.cache_clear()
         path = tmp_path / "manifest.tsv"
-        source = layouts.source_files(study | more)
+        source = kinds.source_files(study | more)
         dataset(source=source, manifest=str(path), dataset=study | more, listing="", threads=2)
         return Manifest.read(path)
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.outputs import write
-from workflow.lib.voc import mean_average_precision
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.measures.average_precision import mean_average_precision
+from workflow.lib.outputs.store import write
 from workflow.scripts.downstream import downstream, resampled_interval
 
 RNG = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """Extraction of whole files: timm's own logits, in flat memory, with attributes that say how."""
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import importlib.util
@@ -17,12 +17,13 @@ import torch
 from PIL import Image
 from timm.data import create_dataset, create_loader, resolve_model_data_config
 
-from workflow.lib import networks
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.images import prepare
-from workflow.lib.jobs import InputError
-from workflow.lib.layouts import Decoder
-from workflow.lib.outputs import BLOCK, Outputs
+from workflow.lib.data.images import prepare
+from workflow.lib.data.kinds import Decoder
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.models import networks
+from workflow.lib.outputs.store import BLOCK, Outputs
+from workflow.lib.run.errors import InputError
 from workflow.scripts.extract import extract
 
 PHOTOGRAPHS = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets/images"
@@ -140,14 +141,14 @@ def test_images_of_another_dataset_are_refused(photographs):
 
 MEMORY = """
 import re, sys
-import workflow.lib.compat
+import workflow.lib.backends
 import numpy as np
 import torch
-from workflow.lib import networks
-from workflow.lib.datasets import Split
-from workflow.lib.images import Images
-from workflow.lib.inference import Inference
-from workflow.lib.outputs import write
+from workflow.lib.models import networks
+from workflow.lib.data.splits import Split
+from workflow.lib.data.images import Images
+from workflow.lib.models.inference import Inference
+from workflow.lib.outputs.store import write
 
 torch.set_num_threads(1)
 recipe = {"architecture": "test_vit", "options": {"img_size": 128, "patch_size": 32},

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from workflow.lib import probes
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
-from workflow.lib.outputs import write
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.store import write
+from workflow.lib.probes import streamed
+from workflow.lib.run.errors import InputError
 from workflow.scripts.features import features
 
 RNG = np.random.default_rng(0)
@@ -99,13 +100,13 @@ def test_both_models_together_know_more(study):
 
 def test_features_too_large_for_the_memory_give_the_same_table(study, monkeypatch):
     expected = run(study)
-    monkeypatch.setattr(probes, "MEMORY", 0)
-    monkeypatch.setattr(probes, "BLOCK", 100 * 12)
-    streamed = run(study)
+    monkeypatch.setattr(streamed, "MEMORY", 0)
+    monkeypatch.setattr(streamed, "BLOCK", 100 * 12)
+    found = run(study)
     exact = [c for c in expected.columns if not c.startswith(("loss", "accuracy"))]
-    pd.testing.assert_frame_equal(streamed[exact], expected[exact])
-    np.testing.assert_allclose(streamed["loss"], expected["loss"], rtol=1e-5)
-    np.testing.assert_allclose(streamed["accuracy"], expected["accuracy"], atol=1 / 240)
+    pd.testing.assert_frame_equal(found[exact], expected[exact])
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
+    np.testing.assert_allclose(found["accuracy"], expected["accuracy"], atol=1 / 240)
 
 
 def test_files_without_features_are_refused(study):

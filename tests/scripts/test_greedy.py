@@ -6,10 +6,11 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
-from workflow.lib.outputs import write
-from workflow.scripts.figure5 import figure5
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.store import write
+from workflow.lib.run.errors import InputError
+from workflow.scripts.figures.figure5 import figure5
 from workflow.scripts.greedy import greedy
 
 SHOWN = {"objective": "supervised", "train_data": "train"}

@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import open_clip
 import timm
 
 from tests.tiny_clip import write_checkpoint
-from workflow.lib import imagenet, networks, outputs, probes
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.images import Images
-from workflow.lib.inference import Inference
-from workflow.lib.jobs import InputError
+from workflow.lib.data import imagenet
+from workflow.lib.data.images import Images
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.models import networks
+from workflow.lib.models.inference import Inference
+from workflow.lib.outputs import store as outputs
+from workflow.lib.probes import fit as probes
+from workflow.lib.run.errors import InputError
 from workflow.scripts import head as script
 from workflow.scripts.head import head
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.run.errors import InputError
 from workflow.scripts.images import images
 
 GEOMETRY = {"size": 8, "crop": 1.0, "interpolation": "bilinear", "channels": 3}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib.jobs import InputError
+from workflow.lib.run.errors import InputError
 from workflow.scripts.pairs import describe, model_table
 
 SHOWN = {"objective": "supervised", "train_data": "train", "head": "trained"}

@@ -5,17 +5,18 @@ import hashlib
 import pytest
 import torch
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import timm
 from safetensors.torch import save_file
 
 from tests.run.photographs import write_weights
-from workflow.lib import hub, networks
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.imagenet import classes
-from workflow.lib.jobs import InputError
+from workflow.lib.data.imagenet import classes
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.models import hub, networks, preprocessing
+from workflow.lib.run.errors import InputError
 from workflow.scripts.pretrained import pretrained
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -24,7 +25,7 @@ IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 def run(folder, names=(), weights=(), **recipe):
     """Bring a network into folder/net/checkpoint.safetensors."""
     Manifest(tuple(names), {"test": Split(*2 * [torch.zeros(0).numpy()])}).write(folder / "m.tsv")
-    recipe = {"head": "pretrained", "input": hub.preprocessing(recipe)} | recipe
+    recipe = {"head": "pretrained", "input": preprocessing.preprocessing(recipe)} | recipe
     path = folder / "net/checkpoint.safetensors"
     pretrained(
         manifest=str(folder / "m.tsv"), weights=weights or [], checkpoint=str(path),

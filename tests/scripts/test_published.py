@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from workflow.lib import metrics
-from workflow.lib.jobs import InputError
-from workflow.lib.metrics import MEANS, PairCounts
-from workflow.lib.statistics import fit_line
-from workflow.lib.tables import select_models
+from workflow.lib.measures import pairs as metrics
+from workflow.lib.measures.pairs import MEANS, PairCounts
+from workflow.lib.measures.statistics import fit_line
+from workflow.lib.run.errors import InputError
+from workflow.lib.show.tables import select_models
 from workflow.scripts.pairs import describe, model_table
 from workflow.scripts.published import correct, published, slugs
 

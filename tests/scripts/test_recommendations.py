@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.outputs import write
-from workflow.scripts.pareto import named, pareto
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.store import write
+from workflow.scripts.figures.pareto import named, pareto
 from workflow.scripts.recommendations import LISTED, choose, cost, mark_fronts, recommendations
 
 MEMBERS = {

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from workflow.lib.jobs import InputError
+from workflow.lib.run.errors import InputError
 from workflow.scripts.report import arrange, best_pair, report, variants
 
 TEMPLATE = Path(__file__).parents[2] / "workflow/report/report.html.j2"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workflow.lib import voc
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
+from workflow.lib.data import voc
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.run.errors import InputError
 from workflow.scripts.scenes import scenes
 
 CLASSES = ("T-shirt", "ankle boot", "bag")

@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
-from workflow.lib.outputs import write
-from workflow.lib.results import read_table
-from workflow.lib.specialisation import OUTCOMES
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.measures.specialisation import OUTCOMES
+from workflow.lib.outputs.store import write
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
 from workflow.scripts.class_specialisation import class_specialisation, group_labels
-from workflow.scripts.contact_sheet import choose, contact_sheet, describe
-from workflow.scripts.figure3 import figure3
-from workflow.scripts.figure4 import figure4
+from workflow.scripts.figures.contact_sheet import choose, contact_sheet, describe
+from workflow.scripts.figures.figure3 import figure3
+from workflow.scripts.figures.figure4 import figure4
 from workflow.scripts.specialisation import COLUMNS, specialisation
 
 CLASSES = ("coat", "NA", "shoe", "absent")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow.lib.categories import CATEGORIES
+from workflow.lib.study.categories import CATEGORIES
 from workflow.scripts.summary import summary
 
 

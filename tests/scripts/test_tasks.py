@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError
-from workflow.lib.voc import VocObject, write_annotation, write_sets
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.voc import VocObject, write_annotation, write_sets
+from workflow.lib.run.errors import InputError
 from workflow.scripts.tasks import tasks
 
 CLASSES = ["bag", "coat"]

@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from workflow.lib import decoding, layouts, networks
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.jobs import InputError
+from workflow.lib.data import kinds
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.models import networks
+from workflow.lib.run.errors import InputError
 from workflow.scripts.train import shades, train
 
 FASHION_MNIST = "resources/fashion-mnist"
@@ -30,11 +32,11 @@ RECIPE = {
 def clothes(tmp_path_factory):
     """A manifest of 300 images of three classes of Fashion-MNIST, saved as JPEGs by class."""
     root = tmp_path_factory.mktemp("clothes")
-    source = layouts.build_manifest(
+    source = kinds.build_manifest(
         {"kind": "fashion-mnist", "path": FASHION_MNIST, "seed": 0, "skip_corrupt": False,
          "splits": {"train": "rest", "calibration": 1000}}
     )  # fmt: skip
-    decode = decoding.Decoder("fashion-mnist", FASHION_MNIST, "L")
+    decode = kinds.Decoder("fashion-mnist", FASHION_MNIST, "L")
     whole, ids, labels = source.splits["train"], [], []
     for label, name in enumerate(CLASSES):
         (root / name).mkdir()

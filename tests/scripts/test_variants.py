@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.metrics import pair_table
-from workflow.lib.outputs import write
-from workflow.lib.pairwise import count_pairs
-from workflow.lib.statistics import slope
-from workflow.scripts.sensitivity import sensitivity
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.measures.pairs import pair_table
+from workflow.lib.measures.statistics import slope
+from workflow.lib.outputs.store import write
+from workflow.scripts.figures.sensitivity import sensitivity
 from workflow.scripts.variants import of_features, of_greedy, variants
 
 KEYS = ["base", "a", "b", "c", "d", "e"]

@@ -5,14 +5,14 @@ import re
 import pandas as pd
 import pytest
 
-import workflow.lib.compat  # noqa: F401  (before timm and open_clip)
+import workflow.lib.backends  # noqa: F401  (before timm and open_clip)
 
 # isort: split
 import open_clip
 import timm
 
-from workflow.lib.configuration import read
-from workflow.lib.fingerprint import ROOT
+from workflow.lib.run.fingerprint import ROOT
+from workflow.lib.study.configuration import read
 
 STUDY = read(ROOT / "studies/imagenet.yaml")
 MODELS = STUDY["models"]

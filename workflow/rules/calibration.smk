@@ -1,6 +1,6 @@
 """From logits to temperatures, once public checkpoints are as accurate as they should be."""
 
-from workflow.lib.accuracy import POPULATION, claims, gated, test_set
+from workflow.lib.measures.accuracy import POPULATION, claims, gated, test_set
 
 
 rule accuracy:
@@ -24,7 +24,7 @@ rule accuracy:
         claims=lambda w: claims(STUDIES[w.study]),
         population=lambda w: POPULATION[test_set(STUDIES[w.study]["dataset"])],
         tolerance=lambda w: STUDIES[w.study]["accuracy_tolerance"],
-        code=lambda w: fingerprint("workflow/scripts/accuracy.py"),
+        code=fingerprint("accuracy"),
     script:
         "../scripts/accuracy.py"
 
@@ -50,6 +50,6 @@ rule calibration:
         "../../envs/workflow.yaml"
     params:
         models=lambda w: list(STUDIES[w.study]["models"]),
-        code=lambda w: fingerprint("workflow/scripts/calibration.py"),
+        code=fingerprint("calibration"),
     script:
         "../scripts/calibration.py"

@@ -17,7 +17,7 @@ rule dataset:
     params:
         dataset=lambda w: STUDIES[w.study]["dataset"],
         listing=lambda w: source_listing(STUDIES[w.study]["dataset"]),
-        code=lambda w: fingerprint("workflow/scripts/dataset.py"),
+        code=fingerprint("dataset"),
     script:
         "../scripts/dataset.py"
 
@@ -39,6 +39,6 @@ rule images:
         dataset=lambda w: {key: STUDIES[w.study]["dataset"][key] for key in ("kind", "path")},
         geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
         split=lambda w: w.split,
-        code=lambda w: fingerprint("workflow/scripts/images.py"),
+        code=fingerprint("images"),
     script:
         "../scripts/images.py"

@@ -25,7 +25,7 @@ rule scenes:
         split=lambda w: STUDIES[w.study]["downstream"]["split"],
         shares={"train": 0.25, "val": 0.25, "test": 0.5},  # as of VOC 2007
         seed=lambda w: STUDIES[w.study]["downstream"]["seed"],
-        code=lambda w: fingerprint("workflow/scripts/scenes.py"),
+        code=fingerprint("scenes"),
     script:
         "../scripts/scenes.py"
 
@@ -44,7 +44,7 @@ rule tasks:
         "../../envs/workflow.yaml"
     params:
         path=lambda w: STUDIES[w.study]["downstream"]["path"],
-        code=lambda w: fingerprint("workflow/scripts/tasks.py"),
+        code=fingerprint("tasks"),
     script:
         "../scripts/tasks.py"
 
@@ -63,7 +63,7 @@ use rule images as task_images with:
         dataset=lambda w: {"kind": "folder", "path": STUDIES[w.study]["downstream"]["path"]},
         geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
         split=lambda w: w.split,
-        code=lambda w: fingerprint("workflow/scripts/images.py"),
+        code=fingerprint("images"),
 
 
 use rule extract as extract_tasks with:
@@ -93,7 +93,7 @@ use rule extract as extract_tasks with:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=["train", "val", "test"],
         extraction=lambda w: STUDIES[w.study]["extraction"],
-        code=lambda w: fingerprint("workflow/scripts/extract.py"),
+        code=fingerprint("extract"),
 
 
 rule downstream:
@@ -117,7 +117,7 @@ rule downstream:
     params:
         models=lambda w: STUDIES[w.study]["downstream"]["partners"][w.model],
         regularisation=lambda w: STUDIES[w.study]["downstream"]["regularisation"],
-        code=lambda w: fingerprint("workflow/scripts/downstream.py"),
+        code=fingerprint("downstream"),
     script:
         "../scripts/downstream.py"
 
@@ -146,6 +146,6 @@ rule figure7:
     params:
         base=lambda w: STUDIES[w.study]["features"]["base"],
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/figure7.py"),
+        code=fingerprint("figures/figure7"),
     script:
-        "../scripts/figure7.py"
+        "../scripts/figures/figure7.py"

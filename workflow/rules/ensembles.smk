@@ -39,7 +39,7 @@ rule greedy:
         bases=lambda w: STUDIES[w.study]["greedy"]["bases"],
         pool=lambda w: STUDIES[w.study]["greedy"]["pool"],
         size=lambda w: STUDIES[w.study]["greedy"]["size"],
-        code=lambda w: fingerprint("workflow/scripts/greedy.py"),
+        code=fingerprint("greedy"),
     script:
         "../scripts/greedy.py"
 
@@ -65,9 +65,9 @@ rule figure5:
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
         protocol=lambda w: STUDIES[w.study]["protocol"],
-        code=lambda w: fingerprint("workflow/scripts/figure5.py"),
+        code=fingerprint("figures/figure5"),
     script:
-        "../scripts/figure5.py"
+        "../scripts/figures/figure5.py"
 
 
 rule recommendations:
@@ -102,7 +102,7 @@ rule recommendations:
             for key, model in STUDIES[w.study]["models"].items()
         },
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/recommendations.py"),
+        code=fingerprint("recommendations"),
     script:
         "../scripts/recommendations.py"
 
@@ -125,6 +125,6 @@ rule pareto:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=lambda w: fingerprint("workflow/scripts/pareto.py"),
+        code=fingerprint("figures/pareto"),
     script:
-        "../scripts/pareto.py"
+        "../scripts/figures/pareto.py"

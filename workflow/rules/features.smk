@@ -24,7 +24,7 @@ use rule extract as extract_features with:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=lambda w: [w.split],
         extraction=lambda w: STUDIES[w.study]["extraction"],
-        code=lambda w: fingerprint("workflow/scripts/extract.py"),
+        code=fingerprint("extract"),
 
 
 ruleorder: extract > extract_features
@@ -56,7 +56,7 @@ rule features:
         seeds=lambda w: STUDIES[w.study]["features"]["seeds"],
         dimensions=lambda w: STUDIES[w.study]["features"]["dimensions"],
         regularisation=lambda w: STUDIES[w.study]["features"]["regularisation"],
-        code=lambda w: fingerprint("workflow/scripts/features.py"),
+        code=fingerprint("features"),
     script:
         "../scripts/features.py"
 
@@ -85,6 +85,6 @@ rule figure6:
         statistic=lambda w: STUDIES[w.study]["features"]["statistic"],
         direction=lambda w: STUDIES[w.study]["features"]["direction"],
         target=lambda w: STUDIES[w.study]["features"]["target"],
-        code=lambda w: fingerprint("workflow/scripts/figure6.py"),
+        code=fingerprint("figures/figure6"),
     script:
-        "../scripts/figure6.py"
+        "../scripts/figures/figure6.py"

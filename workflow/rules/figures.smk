@@ -18,9 +18,9 @@ rule figure1:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/figure1.py"),
+        code=fingerprint("figures/figure1"),
     script:
-        "../scripts/figure1.py"
+        "../scripts/figures/figure1.py"
 
 
 rule figure2:
@@ -41,9 +41,9 @@ rule figure2:
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
         label=lambda w: STUDIES[w.study]["pairs"],
-        code=lambda w: fingerprint("workflow/scripts/figure2.py"),
+        code=fingerprint("figures/figure2"),
     script:
-        "../scripts/figure2.py"
+        "../scripts/figures/figure2.py"
 
 
 rule figure8:
@@ -63,6 +63,6 @@ rule figure8:
         "../../envs/workflow.yaml"
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/figure8.py"),
+        code=fingerprint("figures/figure8"),
     script:
-        "../scripts/figure8.py"
+        "../scripts/figures/figure8.py"

@@ -1,6 +1,6 @@
 """From images or public weights to checkpoints: one job for each network of the study."""
 
-from workflow.lib.hub import weights_files
+from workflow.lib.models.hub import weights_files
 
 # Networks that get a head only, those with public weights, those that are trained, and of these
 # those that others start from or learn from.
@@ -69,7 +69,7 @@ rule pretrained:
             if w.model in STUDIES[w.study]["models"]
             else f"pretraining.{w.model}"
         ),
-        code=lambda w: fingerprint("workflow/scripts/pretrained.py"),
+        code=fingerprint("pretrained"),
     script:
         "../scripts/pretrained.py"
 
@@ -112,7 +112,7 @@ rule train:
             if (w.study, w.model) in FROM_FILES
             else None
         ),
-        code=lambda w: fingerprint("workflow/scripts/train.py"),
+        code=fingerprint("train"),
     script:
         "../scripts/train.py"
 
@@ -152,7 +152,7 @@ rule head:
         "../../envs/workflow.yaml"
     params:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        code=lambda w: fingerprint("workflow/scripts/head.py"),
+        code=fingerprint("head"),
     script:
         "../scripts/head.py"
 

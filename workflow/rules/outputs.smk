@@ -1,6 +1,6 @@
 """From weights to logits and features: all that the analyses read of a model."""
 
-from workflow.lib.brought import SCORED, brought_file, needed_splits, template_splits
+from workflow.lib.outputs.external import SCORED, brought_file, needed_splits, template_splits
 
 # Models whose logits the user brings as a file, and all others.
 BROUGHT, COMPUTED = (
@@ -44,7 +44,7 @@ rule extract:
         recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
         splits=["calibration", "test"],
         extraction=lambda w: STUDIES[w.study]["extraction"],
-        code=lambda w: fingerprint("workflow/scripts/extract.py"),
+        code=fingerprint("extract"),
     script:
         "../scripts/extract.py"
 
@@ -69,7 +69,7 @@ rule template:
         "../../envs/workflow.yaml"
     params:
         splits=lambda w: template_splits(STUDIES[w.study]),
-        code=lambda w: fingerprint("workflow/scripts/template.py"),
+        code=fingerprint("template"),
     script:
         "../scripts/template.py"
 
@@ -101,7 +101,7 @@ rule brought:
         images="results/{study}/template/images.csv",
         record="results/{study}/models/{model}/order.sha256",
         features=lambda w: needed_splits(STUDIES[w.study], w.model) != SCORED,
-        code=lambda w: fingerprint("workflow/scripts/brought.py"),
+        code=fingerprint("brought"),
     script:
         "../scripts/brought.py"
 
@@ -123,7 +123,7 @@ use rule brought as brought_features with:
         images="results/{study}/template/images.csv",
         record="results/{study}/models/{model}/order.sha256",
         features=True,
-        code=lambda w: fingerprint("workflow/scripts/brought.py"),
+        code=fingerprint("brought"),
 
 
 ruleorder: brought > brought_features

@@ -26,7 +26,7 @@ rule pairs:
     params:
         members=lambda w: STUDIES[w.study]["models"],
         band=lambda w: STUDIES[w.study]["band"],
-        code=lambda w: fingerprint("workflow/scripts/pairs.py"),
+        code=fingerprint("pairs"),
     script:
         "../scripts/pairs.py"
 
@@ -51,6 +51,6 @@ rule published:
         examples=lambda w: STUDIES[w.study]["published"]["examples"],
         corrections=lambda w: STUDIES[w.study]["published"]["corrections"],
         band=lambda w: STUDIES[w.study]["band"],
-        code=lambda w: fingerprint("workflow/scripts/published.py"),
+        code=fingerprint("published"),
     script:
         "../scripts/published.py"

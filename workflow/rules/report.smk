@@ -34,7 +34,7 @@ rule summary:
         study=lambda w: w.study,
         title=lambda w: STUDIES[w.study].get("title", ""),
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/summary.py"),
+        code=fingerprint("summary"),
     script:
         "../scripts/summary.py"
 
@@ -103,6 +103,6 @@ rule report:
         "../../envs/workflow.yaml"
     params:
         study=lambda w: STUDIES[w.study],
-        code=lambda w: fingerprint("workflow/scripts/report.py"),
+        code=fingerprint("report"),
     script:
         "../scripts/report.py"

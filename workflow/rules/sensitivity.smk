@@ -39,7 +39,7 @@ rule variants:
             "direction": STUDIES[w.study]["features"]["direction"],
         },
         target=lambda w: STUDIES[w.study]["features"]["target"],
-        code=lambda w: fingerprint("workflow/scripts/variants.py"),
+        code=fingerprint("variants"),
     script:
         "../scripts/variants.py"
 
@@ -60,6 +60,6 @@ rule sensitivity:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=lambda w: fingerprint("workflow/scripts/sensitivity.py"),
+        code=fingerprint("figures/sensitivity"),
     script:
-        "../scripts/sensitivity.py"
+        "../scripts/figures/sensitivity.py"

@@ -29,7 +29,7 @@ rule specialisation:
         },
         pairs=lambda w: STUDIES[w.study]["pairs"],
         mean=lambda w: STUDIES[w.study]["ensemble"],
-        code=lambda w: fingerprint("workflow/scripts/specialisation.py"),
+        code=fingerprint("specialisation"),
     script:
         "../scripts/specialisation.py"
 
@@ -51,7 +51,7 @@ rule class_specialisation:
         "../../envs/workflow.yaml"
     params:
         groups=lambda w: STUDIES[w.study]["groups"],
-        code=lambda w: fingerprint("workflow/scripts/class_specialisation.py"),
+        code=fingerprint("class_specialisation"),
     script:
         "../scripts/class_specialisation.py"
 
@@ -78,9 +78,9 @@ rule figure3:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=lambda w: fingerprint("workflow/scripts/figure3.py"),
+        code=fingerprint("figures/figure3"),
     script:
-        "../scripts/figure3.py"
+        "../scripts/figures/figure3.py"
 
 
 rule figure4:
@@ -105,9 +105,9 @@ rule figure4:
     conda:
         "../../envs/workflow.yaml"
     params:
-        code=lambda w: fingerprint("workflow/scripts/figure4.py"),
+        code=fingerprint("figures/figure4"),
     script:
-        "../scripts/figure4.py"
+        "../scripts/figures/figure4.py"
 
 
 rule contact_sheet:
@@ -139,6 +139,6 @@ rule contact_sheet:
     params:
         pair=lambda w: [w.first, w.second],
         number=20,
-        code=lambda w: fingerprint("workflow/scripts/contact_sheet.py"),
+        code=fingerprint("figures/contact_sheet"),
     script:
-        "../scripts/contact_sheet.py"
+        "../scripts/figures/contact_sheet.py"

@@ -42,6 +42,6 @@ rule tables:
     params:
         mean=lambda w: STUDIES[w.study]["ensemble"],
         paper=lambda w: PAPER_ROWS[w.study],
-        code=lambda w: fingerprint("workflow/scripts/tables.py"),
+        code=fingerprint("tables"),
     script:
         "../scripts/tables.py"

@@ -8,9 +8,10 @@ import logging
 
 import pandas as pd
 
-from workflow.lib.accuracy import allowed_difference, count_right
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError, replacing
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.accuracy import allowed_difference, count_right
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -35,7 +36,7 @@ def accuracy(
         Table to write: model, source, checkpoint; top-1 `published` and `measured`, as fractions;
         `images` scored; the `difference`, and how much is `allowed`; the `verdict`, and a `note`.
     claims : dict of str to dict
-        See `workflow.lib.accuracy.claims`.
+        See `workflow.lib.measures.accuracy.claims`.
     population : int
         Images that the published accuracies are of.
     tolerance : float
@@ -100,6 +101,6 @@ def explain(wrong: pd.DataFrame, others_agree: bool) -> str:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(accuracy, snakemake)  # noqa: F821
+    run_script(accuracy, snakemake)

@@ -3,12 +3,12 @@
 import hashlib
 import logging
 
-from workflow.lib import brought as files_of
-from workflow.lib import outputs
-from workflow.lib.accuracy import count_right
-from workflow.lib.datasets import Manifest
-from workflow.lib.digests import verify
-from workflow.lib.jobs import InputError
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.accuracy import count_right
+from workflow.lib.outputs import external as files_of
+from workflow.lib.outputs import store as outputs
+from workflow.lib.outputs.digests import verify
+from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
 
@@ -34,7 +34,7 @@ def brought(
     ----------
     manifest : str
     source : str
-        The user's file (see `workflow.lib.brought`).
+        The user's file (see `workflow.lib.outputs.external`).
     files : list of str
         Outputs files to write.
     model : str
@@ -100,6 +100,6 @@ def brought(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(brought, snakemake)  # noqa: F821
+    run_script(brought, snakemake)

@@ -4,10 +4,11 @@ import logging
 
 import pandas as pd
 
-from workflow.lib.calibration import fit_temperature
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import Progress, replacing
-from workflow.lib.outputs import Outputs
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.calibration import fit_temperature
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
 
@@ -52,6 +53,6 @@ def calibration(*, manifest: str, outputs: list[str], table: str, models: list[s
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(calibration, snakemake)  # noqa: F821
+    run_script(calibration, snakemake)

@@ -11,10 +11,12 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError, replacing
-from workflow.lib.results import read_table
-from workflow.lib.specialisation import SIGNIFICANCE, holm, summarise
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.specialisation import SIGNIFICANCE, summarise
+from workflow.lib.measures.statistics import holm
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -144,6 +146,6 @@ def by_class(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(class_specialisation, snakemake)  # noqa: F821
+    run_script(class_specialisation, snakemake)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from workflow.lib.digests import digest_files
-from workflow.lib.layouts import build_manifest
+from workflow.lib.data.kinds import build_manifest
+from workflow.lib.outputs.digests import digest_files
 
 
 def dataset(
@@ -28,6 +28,6 @@ def dataset(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(dataset, snakemake)  # noqa: F821
+    run_script(dataset, snakemake)

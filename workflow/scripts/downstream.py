@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from scipy.stats import norm
 
-from workflow.lib import probes
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import Progress, replacing
-from workflow.lib.outputs import Outputs
-from workflow.lib.voc import average_precision, mean_average_precision
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.average_precision import average_precision, mean_average_precision
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.probes import fit as probes
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
 
@@ -121,6 +122,6 @@ def resampled_interval(scores: np.ndarray, labels: np.ndarray) -> tuple[float, f
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(downstream, snakemake)  # noqa: F821
+    run_script(downstream, snakemake)

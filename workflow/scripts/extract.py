@@ -1,6 +1,6 @@
 """Run one model over the splits that the analyses need, and store its logits and features."""
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import json
@@ -9,11 +9,13 @@ import logging
 import timm
 import torch
 
-from workflow.lib import digests, networks, outputs
-from workflow.lib.datasets import Manifest
-from workflow.lib.images import Images
-from workflow.lib.inference import Inference
-from workflow.lib.jobs import InputError
+from workflow.lib.data.images import Images
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.models import networks
+from workflow.lib.models.inference import Inference
+from workflow.lib.outputs import digests
+from workflow.lib.outputs import store as outputs
+from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
 
@@ -81,6 +83,6 @@ def extract(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(extract, snakemake)  # noqa: F821
+    run_script(extract, snakemake)

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from workflow.lib import probes
-from workflow.lib.datasets import Manifest
-from workflow.lib.features import DIRECTIONS, STATISTICS, combine, rank_dimensions
-from workflow.lib.jobs import InputError, Progress, replacing
-from workflow.lib.metrics import wilson
-from workflow.lib.outputs import Outputs
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.statistics import wilson
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.probes import fit as probes
+from workflow.lib.probes import logistic, streamed
+from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, combine, rank_dimensions
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
 
@@ -122,7 +125,7 @@ def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, 
             columns = combine(first, second, share, np.random.default_rng(seed))
             draws.setdefault(columns.tobytes(), (seed, columns))  # alone, the base leaves no choice
         plan += [({"what": "share", "share": share, "seed": s}, c) for s, c in draws.values()]
-    covariances = probes.covariances(learnt)
+    covariances = logistic.covariances(learnt)
     for statistic in STATISTICS:
         for direction in DIRECTIONS:
             order = rank_dimensions(covariances, statistic, direction)
@@ -131,7 +134,7 @@ def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, 
     return plan
 
 
-def _side_by_side(paths, split, device, files) -> probes.Streamed:
+def _side_by_side(paths, split, device, files) -> streamed.Streamed:
     """Features of two models on a split, checked; their files stay open."""
     parts = []
     for path in paths:
@@ -139,10 +142,10 @@ def _side_by_side(paths, split, device, files) -> probes.Streamed:
         for _ in file.blocks("features"):
             pass
         parts.append(file.features)
-    return probes.Streamed(parts, device)
+    return streamed.Streamed(parts, device)
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(features, snakemake)  # noqa: F821
+    run_script(features, snakemake)

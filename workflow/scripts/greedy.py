@@ -14,12 +14,16 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.greedy import grow, paired_gain, read_candidates, score_ensembles
-from workflow.lib.jobs import InputError, Progress, replacing
-from workflow.lib.metrics import MEANS, wilson
-from workflow.lib.outputs import Outputs
-from workflow.lib.results import read_table
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.ensembles.greedy import grow, read_candidates, score_ensembles
+from workflow.lib.measures.pairs import MEANS
+from workflow.lib.measures.statistics import paired_gain, wilson
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
 
@@ -242,6 +246,6 @@ def describe(ensemble: dict, right: np.ndarray, members: dict[str, dict]) -> lis
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(greedy, snakemake)  # noqa: F821
+    run_script(greedy, snakemake)

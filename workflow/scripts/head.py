@@ -7,7 +7,7 @@ are, of a larger ImageNet those that are the classes'), and `checkpoint` checks 
 elsewhere.
 """
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import json
@@ -18,11 +18,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from workflow.lib import digests, heads, networks, outputs, probes
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.images import Images
-from workflow.lib.inference import Inference
-from workflow.lib.jobs import InputError, dates, part_of, publish
+from workflow.lib.data.images import Images
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.models import heads, networks
+from workflow.lib.models.inference import Inference
+from workflow.lib.outputs import digests
+from workflow.lib.outputs import store as outputs
+from workflow.lib.probes import fit as probes
+from workflow.lib.probes import logistic, streamed
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.resume import dates, part_of, publish
 
 
 def head(
@@ -123,7 +129,7 @@ def _fit(
     checkpoint: Path,
     recipe: dict,
     code: list[str],
-) -> probes.Probe:
+) -> logistic.Probe:
     """Fit an L-BFGS head on what a network's head takes, on the CPU.
 
     Features of a million images may not fit the memory: they are written beside the checkpoint, and
@@ -149,7 +155,7 @@ def _fit(
     classifier.cpu()
     with outputs.Outputs(path, split) as file:
         probe = probes.fit(
-            probes.Streamed([file.features], device=device),
+            streamed.Streamed([file.features], device=device),
             torch.from_numpy(split.labels).to(device),
             len(table.classes),
             recipe["regularisation"],
@@ -162,6 +168,6 @@ def _fit(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(head, snakemake)  # noqa: F821
+    run_script(head, snakemake)

@@ -2,9 +2,9 @@
 
 import json
 
-from workflow.lib.datasets import Manifest
-from workflow.lib.decoding import Decoder
-from workflow.lib.images import prepare
+from workflow.lib.data.images import prepare
+from workflow.lib.data.kinds import Decoder
+from workflow.lib.data.manifest import Manifest
 
 
 def images(
@@ -42,6 +42,6 @@ def images(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(images, snakemake)  # noqa: F821
+    run_script(images, snakemake)

@@ -10,13 +10,16 @@ from contextlib import ExitStack
 import numpy as np
 import pandas as pd
 
-from workflow.lib.categories import BASE, more_divergent
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError, Progress, replacing
-from workflow.lib.metrics import pair_table, wilson
-from workflow.lib.outputs import Outputs
-from workflow.lib.pairwise import count_pairs
-from workflow.lib.results import read_table
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.measures.pairs import pair_table
+from workflow.lib.measures.statistics import wilson
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
+from workflow.lib.study.categories import BASE, more_divergent
 
 log = logging.getLogger("uncorrelated")
 
@@ -156,6 +159,6 @@ def describe(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(pairs, snakemake)  # noqa: F821
+    run_script(pairs, snakemake)

@@ -3,7 +3,7 @@
 So every later job finds them in the study's results, whether it has a network or not.
 """
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import logging
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from workflow.lib import digests, hub, networks
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.models import hub, networks
+from workflow.lib.outputs import digests
+from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
 
@@ -116,6 +117,6 @@ def _another_head(entry: str) -> str:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(pretrained, snakemake)  # noqa: F821
+    run_script(pretrained, snakemake)

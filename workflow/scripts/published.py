@@ -23,9 +23,10 @@ import re
 import numpy as np
 import pandas as pd
 
-from workflow.lib import metrics
-from workflow.lib.categories import BASE, more_divergent
-from workflow.lib.jobs import InputError, replacing
+from workflow.lib.measures import pairs as metrics
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.study.categories import BASE, more_divergent
 
 log = logging.getLogger("uncorrelated")
 
@@ -243,6 +244,6 @@ def _is_share(values: pd.Series) -> pd.Series:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(published, snakemake)  # noqa: F821
+    run_script(published, snakemake)

@@ -12,13 +12,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.greedy import count_triples, paired_gain, score_ensembles
-from workflow.lib.jobs import Progress, replacing
-from workflow.lib.metrics import wilson
-from workflow.lib.outputs import Outputs
-from workflow.lib.pairwise import count_pairs
-from workflow.lib.results import read_table
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.ensembles.greedy import count_triples, score_ensembles
+from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.measures.statistics import paired_gain, wilson
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
 
 LISTED = 50  # best pairs, and best triples
 
@@ -258,6 +260,6 @@ def describe(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(recommendations, snakemake)  # noqa: F821
+    run_script(recommendations, snakemake)

@@ -14,10 +14,11 @@ import jinja2
 import pandas as pd
 import yaml
 
-from workflow.lib import report as page
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError, replacing
-from workflow.lib.results import read_table
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.show import page
 
 log = logging.getLogger("uncorrelated")
 
@@ -475,6 +476,6 @@ def _text(path: str | None) -> str:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(report, snakemake)  # noqa: F821
+    run_script(report, snakemake)

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import InputError, replacing
-from workflow.lib.scenes import compose, divide, group
-from workflow.lib.voc import labels_of, write_annotation, write_sets
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.scenes import compose, divide, group
+from workflow.lib.data.voc import labels_of, write_annotation, write_sets
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -141,6 +142,6 @@ def _replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(scenes, snakemake)  # noqa: F821
+    run_script(scenes, snakemake)

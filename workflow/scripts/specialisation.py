@@ -10,12 +10,13 @@ from contextlib import ExitStack
 import numpy as np
 import pandas as pd
 
-from workflow.lib.categories import more_divergent
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import Progress, replacing
-from workflow.lib.outputs import Outputs
-from workflow.lib.results import read_table
-from workflow.lib.specialisation import angle, calibrate, ensemble_class, outcome
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.measures.specialisation import angle, calibrate, ensemble_class, outcome
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
+from workflow.lib.study.categories import more_divergent
 
 ROWS = 1024  # examples in work at a time, of every model
 COLUMNS = ["pair", "model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category",
@@ -135,6 +136,6 @@ def find_union(table: pd.DataFrame) -> pd.Series:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(specialisation, snakemake)  # noqa: F821
+    run_script(specialisation, snakemake)

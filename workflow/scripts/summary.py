@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from workflow.lib import claims
-from workflow.lib.claims import Claim
-from workflow.lib.jobs import replacing
-from workflow.lib.results import read_table
+from workflow.lib.measures import claims
+from workflow.lib.measures.claims import Claim
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
 
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
@@ -92,6 +92,6 @@ def page(found: list[Claim], title: str, mean: str) -> str:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(summary, snakemake)  # noqa: F821
+    run_script(summary, snakemake)

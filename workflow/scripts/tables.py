@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow.lib.jobs import replacing
-from workflow.lib.results import read_table
-from workflow.lib.tables import (
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+from workflow.lib.show.tables import (
     add_published,
     compare_with_base,
     format_models,
@@ -68,6 +68,6 @@ def tables(
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(tables, snakemake)  # noqa: F821
+    run_script(tables, snakemake)

@@ -4,10 +4,11 @@ import logging
 
 import numpy as np
 
-from workflow.lib.datasets import Manifest, Split
-from workflow.lib.digests import digest_files
-from workflow.lib.jobs import InputError
-from workflow.lib.voc import check_tasks, read_voc
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.data.voc import check_tasks, read_voc
+from workflow.lib.outputs.digests import digest_files
+from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
 
@@ -53,6 +54,6 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(tasks, snakemake)  # noqa: F821
+    run_script(tasks, snakemake)

@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Iterable, Sequence
 
-from workflow.lib.datasets import Manifest
-from workflow.lib.jobs import replacing
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.run.files import replacing
 
 
 def template(*, manifest: str, images: str, classes: str, splits: list[str]) -> None:
@@ -34,6 +34,6 @@ def _write(path: str, heading: Sequence[str], rows: Iterable[Sequence]) -> None:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(template, snakemake)  # noqa: F821
+    run_script(template, snakemake)

@@ -1,6 +1,6 @@
 """Train one network by gradient descent, and store its weights with its recipe."""
 
-import workflow.lib.compat  # noqa: F401  (before timm)
+import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import logging
@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow.lib import networks, training
-from workflow.lib.datasets import Manifest
-from workflow.lib.decoding import Decoder
-from workflow.lib.images import Images
-from workflow.lib.jobs import InputError, dates
+from workflow.lib.data.images import Images
+from workflow.lib.data.kinds import Decoder
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.models import networks
+from workflow.lib.models.train import augment, objectives
+from workflow.lib.models.train import loop as training
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.resume import dates
 
 log = logging.getLogger("uncorrelated")
 
@@ -56,11 +59,11 @@ def train(
     device = networks.device()
     log.info("on %s with %d threads", device, threads)
     labels = np.concatenate([table.split(name).labels for name in recipe["data"]])
-    if training.from_files(recipe):
+    if augment.from_files(recipe):
         ids = np.concatenate([table.splits[name].ids for name in recipe["data"]])
         mode = "L" if len(recipe["input"]["mean"]) == 1 else "RGB"
         decode = Decoder(dataset["kind"], dataset["path"], mode)
-        pixels = training.Crops(decode, ids, recipe, device, threads)
+        pixels = augment.Crops(decode, ids, recipe, device, threads)
     else:
         pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     if len(pixels) != len(labels):
@@ -74,7 +77,7 @@ def train(
     networks.save(checkpoint, recipe, network, **objective.parts())
 
 
-def _objective(recipe, images, labels, names, parent) -> training.Objective:
+def _objective(recipe, images, labels, names, parent) -> objectives.Objective:
     classes = len(names)
     space = recipe.get("labels", "classes")
     if space == "shades":
@@ -93,14 +96,14 @@ def _objective(recipe, images, labels, names, parent) -> training.Objective:
     arguments = (recipe, images, torch.from_numpy(labels).to(images.device), network)
     match recipe["objective"]:
         case "simclr":
-            return training.SimCLR(*arguments)
+            return objectives.SimCLR(*arguments)
         case "clip":
-            return training.Clip(*arguments, names)
+            return objectives.Clip(*arguments, names)
         case "distillation":
             teacher = networks.load_classifier(parent[0], {}, classes).to(images.device)
-            return training.Distillation(*arguments, teacher)
+            return objectives.Distillation(*arguments, teacher)
         case "supervised":
-            return training.Supervised(*arguments)
+            return objectives.Supervised(*arguments)
 
 
 def shades(brightness: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -126,6 +129,6 @@ def shades(brightness: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarr
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(train, snakemake)  # noqa: F821
+    run_script(train, snakemake)

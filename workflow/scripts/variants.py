@@ -12,16 +12,17 @@ from contextlib import ExitStack
 import numpy as np
 import pandas as pd
 
-from workflow.lib.calibration import fit_temperature
-from workflow.lib.categories import BASE, CATEGORIES
-from workflow.lib.datasets import Manifest
-from workflow.lib.features import DIRECTIONS, STATISTICS, dimensions_needed
-from workflow.lib.jobs import Progress, replacing
-from workflow.lib.metrics import MEANS, pair_table
-from workflow.lib.outputs import Outputs
-from workflow.lib.pairwise import count_pairs
-from workflow.lib.results import read_table
-from workflow.lib.statistics import correlation, mean_interval, slope
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.measures.calibration import fit_temperature
+from workflow.lib.measures.pairs import MEANS, pair_table
+from workflow.lib.measures.statistics import correlation, mean_interval, slope
+from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, dimensions_needed
+from workflow.lib.run.files import replacing
+from workflow.lib.run.progress import Progress
+from workflow.lib.study.categories import BASE, CATEGORIES
 
 log = logging.getLogger("uncorrelated")
 
@@ -188,6 +189,6 @@ def _value(value: tuple[float, float, float]) -> dict[str, float]:
 
 
 if "snakemake" in globals():
-    from workflow.lib.jobs import run_script
+    from workflow.lib.run.script import run_script
 
-    run_script(variants, snakemake)  # noqa: F821
+    run_script(variants, snakemake)

@@ -1,0 +1,73 @@
+"""The manifest is read as it was written, and refused if it was altered."""
+
+import numpy as np
+import pytest
+
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.digests import digest_files
+from workflow.lib.run.errors import InputError
+
+TRAIN = Split(np.array(["train/cat/a b.png", 'train/dog/"1".png']), np.array([0, 2]))
+TEST = Split(np.array(["test/dog/00.png"]), np.array([2]))
+MANIFEST = Manifest(("cat", "tab\tby", "dog"), {"train": TRAIN, "test": TEST}, "a1b2")
+
+
+def test_the_manifest_is_read_as_it_was_written(tmp_path):
+    MANIFEST.write(tmp_path / "manifest.tsv")
+    again = Manifest.read(tmp_path / "manifest.tsv")
+    assert again.classes == MANIFEST.classes  # that without an image, too
+    assert again.source == "a1b2"
+    assert list(again.splits) == ["train", "test"]
+    for name, split in MANIFEST.splits.items():
+        assert again.splits[name].ids.tolist() == split.ids.tolist()
+        assert again.splits[name].labels.tolist() == split.labels.tolist()
+        assert again.splits[name].digest == split.digest
+
+
+def test_a_manifest_cut_short_is_refused(tmp_path):
+    path = tmp_path / "manifest.tsv"
+    MANIFEST.write(path)
+    path.write_text(path.read_text()[:-4])
+    with pytest.raises(InputError, match=r"manifest.tsv was altered or cut short"):
+        Manifest.read(path)
+
+
+def test_a_split_that_is_not_there_is_told_with_those_that_are():
+    assert MANIFEST.split("test") is TEST
+    with pytest.raises(InputError, match=r"no split 'tset', but train, test; name one of these"):
+        MANIFEST.split("tset")
+
+
+def test_the_digest_sees_every_id_and_label():
+    def digest(ids, labels):
+        return Split(np.array(ids), np.array(labels)).digest
+
+    assert digest(["a", "b"], [0, 1]) == digest(["a", "b"], [0, 1])
+    others = {digest(["b", "a"], [0, 1]), digest(["a", "b"], [1, 1]), digest(["a"], [0])}
+    assert digest(["a", "b"], [0, 1]) not in others
+
+
+def test_a_manifest_of_tasks_is_read_as_it_was_written(tmp_path):
+    labels = np.array([[1, -1, 0], [-1, 1, 1]])
+    split = Split(np.array(["JPEGImages/1.jpg", "JPEGImages/2.jpg"]), labels)
+    Manifest(("bag", "coat", "dress"), {"test": split}).write(tmp_path / "manifest.tsv")
+    found = Manifest.read(tmp_path / "manifest.tsv")
+    assert found.classes == ("bag", "coat", "dress")
+    np.testing.assert_array_equal(found.splits["test"].labels, labels)
+    assert found.splits["test"].digest == split.digest
+    assert Split(split.ids, -labels).digest != split.digest
+
+
+def test_the_digest_of_files_sees_names_contents_and_listing(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    first = digest_files([one, two])
+    assert digest_files([one, two]) == first
+    others = {digest_files([two, one]), digest_files([one]), digest_files([one, two], "x")}
+    two.write_bytes(b"3")
+    others.add(digest_files([one, two]))
+    assert len(others | {first}) == 5
+    with pytest.raises(InputError, match=r"cannot read .*three: No such file"):
+        digest_files([one, tmp_path / "three"])

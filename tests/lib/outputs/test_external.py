@@ -1,0 +1,235 @@
+"""What of a study must be brought, and how a file is opened."""
+
+import contextlib
+
+import h5py
+import numpy as np
+import pytest
+
+from workflow.lib.data.splits import Split
+from workflow.lib.outputs.external import brought_file, needed_splits, opened, template_splits
+from workflow.lib.run.errors import InputError
+
+SPLITS = {
+    name: Split(np.array([f"{name}/{row}" for row in range(3)]), np.zeros(3, np.int64))
+    for name in ("calibration", "test")
+}
+
+
+def study(path="none.h5", **features):
+    features = {"models": [], "base": "resnet", "data": "probe"} | features
+    networks = {"resnet": {"recipe": {"head": "trained"}},
+                "vit": {"recipe": {"head": "logits", "logits": str(path)}}}  # fmt: skip
+    return {"study": "mine", "features": features, "networks": networks}
+
+
+def test_images_that_probes_learn_from_are_needed_of_models_that_are_probed():
+    assert needed_splits(study(), "vit") == ["calibration", "test"]
+    assert needed_splits(study(models=["vit"]), "vit") == ["calibration", "test", "probe"]
+    assert needed_splits(study(models=["other"], base="vit"), "vit")[2:] == ["probe"]
+    assert template_splits(study()) == ["calibration", "test"]
+    assert template_splits(study(models=["vit"])) == ["calibration", "test", "probe"]
+    assert template_splits(study(models=["other"])) == ["calibration", "test"]
+
+
+def test_a_file_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path):
+    with pytest.raises(InputError, match=r"models.vit.logits: there is no file none.h5; .*"
+                                         r"results/mine/template/images.csv"):  # fmt: skip
+        brought_file(study(), "vit")
+    (tmp_path / "vit.h5").touch()
+    assert brought_file(study(tmp_path / "vit.h5"), "vit") == str(tmp_path / "vit.h5")
+
+
+def test_hdf5_in_order_is_streamed_and_otherwise_held_in_memory(tmp_path):
+    ids = np.concatenate([split.ids for split in SPLITS.values()])
+    for order, kind in ((np.arange(6), h5py.Dataset), (np.array([2, 1, 0, 3, 4, 5]), np.ndarray)):
+        path = tmp_path / "vit.h5"
+        with h5py.File(path, "w") as file:
+            file["logits"] = np.arange(12.0).reshape(6, 2)[order]
+            file.create_dataset("ids", data=ids[order].astype(object), dtype=h5py.string_dtype())
+        with opened(path, ["a", "b"]) as file:
+            rows = file.rows(SPLITS, list(SPLITS), list(SPLITS))
+            assert isinstance(file.logits, kind)
+            logits = np.concatenate([file.take(rows[name])[0] for name in SPLITS])
+            np.testing.assert_array_equal(logits, np.arange(12).reshape(6, 2))
+            assert logits.dtype == np.float32
+
+
+def test_class_names_with_commas_and_quotes_head_columns(tmp_path):
+    path = tmp_path / "vit.csv"
+    path.write_text('\ufeff"crane, bird","the ""crane""",ids\n1,2,test/0\n3,4,"test/1"\n')
+    with opened(path, ['the "crane"', "crane, bird"]) as file:
+        np.testing.assert_array_equal(file.logits, [[2, 1], [4, 3]])
+        assert file.ids.tolist() == ["test/0", "test/1"]
+
+
+def test_classes_of_one_name_need_numbers(tmp_path):
+    path = tmp_path / "vit.csv"
+    path.write_text("crane,crane\n1,2\n")
+    with pytest.raises(
+        InputError, match=r"two columns headed 'crane'; .* or with the numbers 0 to 1"
+    ):
+        opened(path, ["crane", "crane"]).__enter__()
+    path.write_text("1,0\n1,2\n")
+    with opened(path, ["crane", "crane"]) as file:
+        np.testing.assert_array_equal(file.logits, [[2, 1]])
+
+
+def test_endings_that_lie_are_told(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 2)))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(InputError, match=r"is an .npy file by its content"):
+        opened(tmp_path / "a.npz", ["a", "b"]).__enter__()
+    np.savez(tmp_path / "b.npz", logits=np.zeros((2, 2)))
+    (tmp_path / "b.npz").rename(tmp_path / "b.npy")
+    with pytest.raises(InputError, match=r"is an .npz file by its content"):
+        opened(tmp_path / "b.npy", ["a", "b"]).__enter__()
+
+
+def test_a_group_is_no_dataset(tmp_path):
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file.create_group("logits")
+    with pytest.raises(InputError, match="logits is a group; it must be a dataset"):
+        opened(tmp_path / "g.h5", ["a", "b"]).__enter__()
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_damaged_rows_are_told(tmp_path, order):
+    path = tmp_path / "vit.h5"
+    ids = np.concatenate([split.ids for split in SPLITS.values()])[order]
+    with h5py.File(path, "w") as file:
+        file.create_dataset("logits", data=np.ones((6, 2)), chunks=(6, 2), fletcher32=True)
+        file.create_dataset("ids", data=ids.astype(object), dtype=h5py.string_dtype())
+        chunk = file["logits"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset] ^= 255
+    path.write_bytes(content)
+    with (
+        opened(path, ["a", "b"]) as file,
+        pytest.raises(InputError, match=r"cannot read .*vit\.h5"),
+    ):
+        file.check(SPLITS, file.rows(SPLITS, list(SPLITS), list(SPLITS)))
+
+
+def test_rows_without_ids_are_of_the_template_or_of_what_is_needed(tmp_path):
+    splits = SPLITS | {"probe": Split(np.array(["probe/0"]), np.zeros(1, np.int64))}
+    orders = []
+    for count in (6, 7, 8):
+        np.save(tmp_path / "vit.npy", np.arange(2.0 * count).reshape(count, 2))
+        with opened(tmp_path / "vit.npy", ["a", "b"]) as file:
+            if count == 8:
+                with pytest.raises(InputError, match=(
+                    r"has 8 rows, but must hold 6 images, 3 \(calibration\) \+ 3 \(test\), or "
+                    r"7 images, 3 \(calibration\) \+ 3 \(test\) \+ 1 \(probe\); bring a row for"
+                )):  # fmt: skip
+                    file.rows(splits, list(SPLITS), list(splits))
+                continue
+            rows = file.rows(splits, list(SPLITS), list(splits))
+            assert {name: places.tolist() for name, places in rows.items()} == {
+                "calibration": [0, 1, 2], "test": [3, 4, 5],
+            }  # fmt: skip
+            orders.append(file.order)
+            if count == 7:
+                file.rows(splits, list(splits), list(splits))
+                assert file.order == orders[1]  # as soon as all its rows are needed, too
+    assert orders[0] != orders[1]
+
+
+def unreadable(path, message):
+    with pytest.raises(InputError, match=message), opened(path, ["a", "b"]) as file:
+        file.check(SPLITS, file.rows(SPLITS, list(SPLITS), list(SPLITS)))
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/none"), h5py.ExternalLink("none.h5", "/logits")])
+def test_a_link_that_leads_nowhere_is_told(tmp_path, link):
+    with h5py.File(tmp_path / "vit.h5", "w") as file:
+        file["logits"] = link
+    unreadable(tmp_path / "vit.h5", r"vit\.h5: logits is damaged, or a link that leads nowhere")
+
+
+@pytest.mark.parametrize(
+    ("ids", "dtype", "message"),
+    [
+        ("x", None, r"ids has the shape \(\); it must have one axis"),
+        (h5py.Empty("S3"), None, "ids has the shape None; it must have one axis"),
+        (["é".encode("latin-1")] * 6, "S1", "text is not in UTF-8"),
+        (["é".encode("latin-1")] * 6, h5py.string_dtype(), "text is not in UTF-8"),
+    ],
+)
+def test_ids_that_hdf5_cannot_give_are_told(tmp_path, ids, dtype, message):
+    with h5py.File(tmp_path / "vit.h5", "w") as file:
+        file["logits"] = np.ones((6, 2))
+        file.create_dataset("ids", data=ids, dtype=dtype)
+    unreadable(tmp_path / "vit.h5", message)
+
+
+def test_ids_of_a_fixed_length_are_utf_8(tmp_path):
+    ids = [f"é{row}" for row in range(2)]
+    with h5py.File(tmp_path / "vit.h5", "w") as file:
+        file["logits"], file["ids"] = np.ones((2, 2)), np.char.encode(ids, "utf-8")
+    with opened(tmp_path / "vit.h5", ["a", "b"]) as file:
+        assert file.ids.tolist() == ids
+
+
+def write_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["logits"], file["ids"] = np.ones((6, 2)), [f"test/{row}" for row in range(6)]
+
+
+ARRAYS = {"logits": np.random.default_rng(0).normal(size=(6, 2)),
+          "ids": np.concatenate([split.ids for split in SPLITS.values()])}  # fmt: skip
+WHOLE = {
+    "npy": lambda path: np.save(path, ARRAYS["logits"]),
+    "npz": lambda path: np.savez_compressed(path, **ARRAYS),
+    "h5": write_hdf5,
+}
+
+
+@pytest.mark.parametrize("suffix", WHOLE)
+def test_an_empty_file_is_told(tmp_path, suffix):
+    (tmp_path / f"vit.{suffix}").touch()
+    unreadable(tmp_path / f"vit.{suffix}", "cannot read .*vit")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_damaged_byte_gives_no_other_error(tmp_path, suffix):
+    path = tmp_path / f"vit.{suffix}"
+    WHOLE[suffix](path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        content = bytearray(whole)
+        content[place] ^= 0x55
+        path.write_bytes(content)
+        with contextlib.suppress(InputError), opened(path, ["a", "b"]) as file:
+            file.check(SPLITS, file.rows(SPLITS, list(SPLITS), list(SPLITS)))
+
+
+def test_a_damaged_list_of_datasets_is_told(tmp_path):
+    write_hdf5(tmp_path / "vit.h5")
+    content = (tmp_path / "vit.h5").read_bytes()
+    assert b"HEAP" in content
+    (tmp_path / "vit.h5").write_bytes(content.replace(b"HEAP", b"HEEP"))
+    unreadable(tmp_path / "vit.h5", r"cannot read .*vit\.h5: .*bad local heap signature")
+
+
+@pytest.mark.parametrize(
+    "text", ["17;crane;bird", "x;y\n0,5;1,5", "a;b", "id;a;b", '"id";"a";"b"', "id;a;b;c"]
+)
+def test_semicolons_are_told(tmp_path, text):
+    (tmp_path / "vit.csv").write_text(text)
+    unreadable(tmp_path / "vit.csv", "has semicolons between its columns")
+
+
+def test_semicolons_in_names_of_classes_are_fine(tmp_path):
+    (tmp_path / "vit.csv").write_text("a; b,c; d,id\n1,2,x\n")
+    with opened(tmp_path / "vit.csv", ["a; b", "c; d"]) as file:
+        assert file.ids.tolist() == ["x"]
+    (tmp_path / "vit.csv").write_text("a; b,c,id\n1,2,x\n")
+    with pytest.raises(InputError, match="no column headed 'c; d', and one headed 'c', which"):
+        opened(tmp_path / "vit.csv", ["a; b", "c; d"]).__enter__()
+
+
+def test_headings_of_other_numbers_are_headings(tmp_path):
+    (tmp_path / "vit.csv").write_text("1,2\n0.5,0.5\n")
+    with pytest.raises(InputError, match="no column headed 'a', and one headed '1', which"):
+        opened(tmp_path / "vit.csv", ["a", "b"]).__enter__()

@@ -1,0 +1,182 @@
+"""The kinds of datasets: where their images and labels are, and how they are split.
+
+Splits are drawn from the training images. But if `splits` names `test`, and there are test images
+(of ImageNet, the validation images), then `calibration` and `test` are drawn from those, and
+training images need not exist.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, voc
+from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.splits import Split, divide_all, draws_from_training
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.progress import Progress, ahead
+
+log = logging.getLogger("uncorrelated")
+
+KINDS = {
+    "fashion-mnist": fashion_mnist,
+    "folder": folder,
+    "imagenet": imagenet,
+    "parquet": parquet,
+}
+"""The module of each kind.
+
+It has `files(path, splits)`, the files that Snakemake is to watch; `listing(path, splits)`, what
+stands for them where they are many; `read(path, splits)`, which gives class names and whole splits;
+and `opener(path)`, which makes a function from an id to an image, or to what Pillow can open.
+"""
+
+
+def source_files(dataset: Mapping) -> list[str]:
+    """List the files of a dataset that Snakemake is to watch, by date and content.
+
+    All of them where they are few. Of large datasets, it would take minutes to look at each for
+    every plan, so `source_listing` stands for them.
+
+    Parameters
+    ----------
+    dataset : mapping
+        `kind`, `path` and `splits` as in the configuration. Of the kind `scenes`, which a rule
+        makes, the file is the listing of their folder.
+
+    Raises
+    ------
+    InputError
+        If the dataset's folder does not exist.
+    """
+    if dataset["kind"] == "scenes":
+        return [f"{dataset['path']}.sha256"]
+    module = voc if dataset["kind"] == "voc" else KINDS[dataset["kind"]]
+    return module.files(dataset["path"], dataset.get("splits", {}))
+
+
+def source_listing(dataset: Mapping) -> str:
+    """SHA-256 of the names and sizes of a large dataset's files; of a small one, empty.
+
+    Dates are not in it, so that a dataset which was copied, or touched, reruns nothing. What goes
+    unnoticed is a file that was replaced by another of just its size in bytes.
+    """
+    return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"])
+
+
+class Decoder:
+    """Gives the images of a dataset by their ids; from any thread.
+
+    Images are as they are stored: a camera's note that one should be turned (EXIF) is not followed,
+    as timm, open_clip and torchvision do not follow it either.
+
+    Parameters
+    ----------
+    kind : {'fashion-mnist', 'folder', 'imagenet', 'parquet'}
+    path : str
+        The dataset's folder.
+    mode : {'L', 'RGB'}
+        Pillow's name of the colour mode to convert to.
+    """
+
+    def __init__(self, kind: str, path: str, mode: str):
+        self.kind, self.path, self.mode = kind, path, mode
+        self._open = KINDS[kind].opener(path)
+
+    def __call__(self, example: str) -> Image.Image:
+        """Decode one image.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or is no readable image, or has more than 8 bits a channel.
+        """
+        source = self._open(example)
+        if isinstance(source, Image.Image):
+            return source.convert(self.mode)
+        file = os.path.join(self.path, example)
+        try:
+            with Image.open(source) as image:
+                if image.mode.startswith(("I", "F")):  # which Pillow would cut off above 255
+                    raise InputError(
+                        f"the image {file} has more than 8 bits a channel; convert it to 8, or set "
+                        f"dataset.skip_corrupt to leave such images out"
+                    )
+                return image.convert(self.mode)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"cannot read the image {file}: {error}; replace or remove it, or set "
+                f"dataset.skip_corrupt to leave such images out"
+            ) from error
+
+
+def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
+    """Find a dataset's examples and divide them among the splits.
+
+    Parameters
+    ----------
+    dataset : mapping
+        As in the configuration: `kind`, `path`, `seed`; `splits`, how many images each split gets,
+        one of them perhaps `rest`, drawn at random in equal shares of each class; and
+        `skip_corrupt`, whether images that cannot be decoded are left out.
+    threads : int
+        Images decoded at the same time to find the corrupt ones.
+
+    Raises
+    ------
+    InputError
+        If there are too few images, or none of a class where all classes should have some, or
+        none for a split.
+    """
+    kind, path, splits = dataset["kind"], dataset["path"], dataset["splits"]
+    classes, whole = KINDS[kind].read(path, splits)
+    if not draws_from_training(splits, "test" in whole):
+        whole.pop("train", None)
+    for name, split in whole.items():
+        highest = int(split.labels.max(initial=-1))
+        if highest >= len(classes):
+            raise InputError(f"{path}: a label in '{name}' is {highest}, out of range")
+    if dataset.get("skip_corrupt", False):
+        decode = Decoder(kind, path, "RGB")
+        whole = {name: _without_corrupt(decode, split, threads) for name, split in whole.items()}
+    divided = divide_all(whole, splits, len(classes), dataset["seed"], path)
+    for name, split in divided.items():
+        if not len(split.ids):
+            raise InputError(
+                f"{path}: no image is left for the split '{name}'; "
+                f"lower the numbers of dataset.splits, or add images"
+            )
+        counts = np.bincount(split.labels, minlength=len(classes))
+        empty = [classes[label] for label in np.flatnonzero(counts == 0)]
+        told = ", ".join(empty[:10]) + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
+        if empty and kind == "folder":
+            raise InputError(
+                f"{path}: the split '{name}' has no image of {told}; "
+                f"add some, or leave the class out of every split"
+            )
+        if empty:
+            log.warning("the split '%s' has no image of %s", name, told)
+        log.info("%s: %d images of %d classes", name, len(split.ids), np.count_nonzero(counts))
+    return Manifest(tuple(classes), divided)
+
+
+def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
+    """Leave out the images that cannot be decoded, and log their names."""
+
+    def problem(example: str) -> BaseException | None:
+        try:
+            decode(example)
+        except InputError as error:
+            return error.__cause__ or error
+        return None
+
+    progress, kept = Progress(len(split.ids), "images checked"), []
+    for row, error in enumerate(ahead(problem, split.ids.tolist(), threads, each=4)):
+        if error:
+            log.warning("left out %s: %s", split.ids[row], error)
+        else:
+            kept.append(row)
+        progress.advance(1)
+    return Split(split.ids[kept], split.labels[kept])

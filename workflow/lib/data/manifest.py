@@ -1,0 +1,105 @@
+"""A dataset's manifest: which images are in which split, and what they show.
+
+Only what every analysis needs is here; `workflow.lib.data.kinds` finds images on disk.
+"""
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workflow.lib.data.splits import Split
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+
+SOURCE, CLASSES = "# source", "# classes"  # first cells of lines of the manifest
+SINGLE = ["label", "class"]  # columns of a manifest of one label an image
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset's class names and splits.
+
+    Attributes
+    ----------
+    classes : tuple of str
+    splits : mapping of str to Split
+    source : str
+        Digest of the files that it was made of. So a manifest differs where an image does, and what
+        depends on images can depend on their manifest.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+    source: str = ""
+
+    def split(self, name: str) -> Split:
+        """Give the split of a name.
+
+        Raises
+        ------
+        InputError
+            If there is none, with the names of those that there are.
+        """
+        if name not in self.splits:
+            raise InputError(
+                f"the dataset has no split '{name}', but {', '.join(self.splits)}; name one of "
+                f"these in the study, or draw it by dataset.splits"
+            )
+        return self.splits[name]
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write a table of id, split, label and class.
+
+        Lines above it hold its SHA-256, the source, and all class names. Of a multi-label dataset,
+        each class has a column, instead of the last two.
+        """
+        text = io.StringIO()
+        table = csv.writer(text, delimiter="\t", lineterminator="\n")
+        tasks = any(split.labels.ndim == 2 for split in self.splits.values())
+        table.writerow([SOURCE, self.source])
+        table.writerow([CLASSES, *self.classes])
+        table.writerow(["id", "split", *(self.classes if tasks else SINGLE)])
+        for name, split in self.splits.items():
+            for example, label in zip(split.ids, split.labels.tolist(), strict=True):
+                own = label if tasks else [label, self.classes[label]]
+                table.writerow([example, name, *own])
+        body = text.getvalue()
+        with replacing(path) as temporary:
+            digest = hashlib.sha256(body.encode()).hexdigest()
+            temporary.write_text(f"# sha256 {digest}\n{body}", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Manifest":
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        InputError
+            If the table is not the one that its digest was made of.
+        """
+        head, _, body = Path(path).read_text(encoding="utf-8").partition("\n")
+        if head != f"# sha256 {hashlib.sha256(body.encode()).hexdigest()}":
+            raise InputError(f"{path} was altered or cut short; delete it and run again")
+        rows = csv.reader(io.StringIO(body), delimiter="\t")
+        _, source = next(rows)
+        _, *classes = next(rows)
+        tasks = next(rows)[2:] != SINGLE
+        splits: dict[str, tuple[list[str], list]] = {}
+        for example, split, *own in rows:
+            ids, labels = splits.setdefault(split, ([], []))
+            ids.append(example)
+            labels.append([int(label) for label in own] if tasks else int(own[0]))
+        return cls(
+            tuple(classes),
+            {
+                name: Split(np.array(ids), np.array(labels, dtype=np.int64))
+                for name, (ids, labels) in splits.items()
+            },
+            source,
+        )

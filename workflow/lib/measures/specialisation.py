@@ -1,0 +1,174 @@
+"""Who is the more confident on which examples: pure functions of two models' logits.
+
+A model's confidence c is its calibrated maximum probability, max softmax(logits / temperature). The
+specialisation angle of a pair is that of the point (c2, c1) above the diagonal,
+atan2(c1, c2) - pi/4: from -pi/4 (model 2 is by far the more confident) to pi/4 (model 1 is).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from workflow.lib.measures.statistics import mcnemar, share, wilson
+
+OUTCOMES = ("both_right", "both_wrong", "only_1", "only_2")
+PREVAILING = 0.99  # share of examples on which a model's top class must be that of the ensemble
+SIGNIFICANCE = 0.05  # of the corrected test that one model is right more often
+
+
+class Calibrated(NamedTuple):
+    """What a model says of some examples, in float64.
+
+    Attributes
+    ----------
+    top : ndarray of int64, shape (examples,)
+        The class of the largest logit, of equal ones the lowest.
+    log_confidence : ndarray of float64, shape (examples,)
+        Natural logarithm of the calibrated maximum probability.
+    scores : ndarray of float64, shape (examples, classes)
+        What an ensemble takes the mean of.
+    """
+
+    top: np.ndarray
+    log_confidence: np.ndarray
+    scores: np.ndarray
+
+
+def calibrate(logits: np.ndarray, temperature: float, mean: str) -> Calibrated:
+    """Divide logits by a temperature, and find top classes, confidences and scores.
+
+    Parameters
+    ----------
+    logits : ndarray of float32 or float64, shape (examples, classes)
+    temperature : float
+        Positive.
+    mean : {'probability', 'logit'}
+        What an ensemble takes the mean of, calibrated: probabilities or logits.
+    """
+    top = logits.argmax(axis=1)
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    scores = scaled
+    if mean == "probability":
+        scores = exponentials / exponentials.sum(axis=1, keepdims=True)
+    # The largest has exponential 1. Left out of the sum, it does not drown the others.
+    exponentials[np.arange(len(top)), top] = 0
+    return Calibrated(top, -np.log1p(exponentials.sum(axis=1)), scores)
+
+
+def angle(log_confidence_1, log_confidence_2) -> np.ndarray:
+    """Specialisation angle atan2(c1, c2) - pi/4 in radians; positive where c1 is the larger.
+
+    Its tangent is (c1 - c2) / (c1 + c2), which is tanh((log c1 - log c2) / 2). So written, nothing
+    is lost of confidences near 1, and swapping the models changes the sign and nothing else.
+
+    Parameters
+    ----------
+    log_confidence_1, log_confidence_2 : float or ndarray of float64
+        Natural logarithms of the confidences.
+    """
+    difference = np.subtract(log_confidence_1, log_confidence_2, dtype=np.float64)
+    return np.arctan(np.tanh(difference / 2))
+
+
+def ensemble_class(first: Calibrated, second: Calibrated) -> np.ndarray:
+    """Top class of the mean of two models' scores: int64, shape (examples,).
+
+    As in `pairwise.count_pairs`: a common top class is the ensemble's, else the lowest index wins a
+    tie.
+    """
+    top = (first.scores + second.scores).argmax(axis=1)
+    return np.where(first.top == second.top, first.top, top)
+
+
+def outcome(right_1: np.ndarray, right_2: np.ndarray) -> np.ndarray:
+    """Say of each example who gets it right: one of `OUTCOMES`."""
+    cases = [right_1 & right_2, ~(right_1 | right_2), right_1, right_2]
+    return np.select(cases, OUTCOMES, default="")
+
+
+def prevailing(theta: np.ndarray, prevails: np.ndarray, least: float = PREVAILING) -> float:
+    """Find the angle from which on a model's top class is almost always that of the ensemble.
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (examples,)
+        Angles of the examples on which the top classes of both models differ; negative ones to ask
+        about model 2.
+    prevails : ndarray of bool, shape (examples,)
+        Whether the ensemble predicts the model's top class.
+    least : float
+        Share of the examples on which it must.
+
+    Returns
+    -------
+    float
+        The smallest of the angles such that `prevails` holds for a share of at least `least` of
+        the examples with this angle or a larger one. NaN if there is none.
+    """
+    order = np.argsort(-theta, kind="stable")
+    theta, held = theta[order], np.cumsum(prevails[order])
+    last = np.append(theta[1:] != theta[:-1], True)[: len(theta)]  # equal angles come together
+    enough = last & (held >= least * np.arange(1, len(theta) + 1) - 1e-9)
+    return float(theta[enough][-1]) if enough.any() else np.nan
+
+
+def histogram(theta: np.ndarray, outcomes: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
+    """Count angles by outcome and bin.
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (examples,)
+    outcomes : ndarray of str, shape (examples,)
+    edges : ndarray of float64, shape (bins + 1,)
+        They must span all angles.
+
+    Returns
+    -------
+    DataFrame
+        `outcome`, `bin_low`, `bin_high`, `count`, and `share` of that outcome's examples, which is
+        NaN for an outcome without any.
+    """
+    tables = []
+    for name in OUTCOMES:
+        count, _ = np.histogram(theta[outcomes == name], edges)
+        columns = {"outcome": name, "bin_low": edges[:-1], "bin_high": edges[1:], "count": count}
+        tables.append(pd.DataFrame(columns | {"share": share(count, count.sum())}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
+    """Compare two models on the examples of a class, or of a group of classes.
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (examples,)
+    outcomes : ndarray of str, shape (examples,)
+
+    Returns
+    -------
+    dict
+        `examples`; the mean `theta` with its 95 % interval from Student's t-distribution over
+        examples; `only_1` and `only_2`, shares of the examples; both accuracies with Wilson's 95 %
+        intervals; and `p`, of McNemar's exact two-sided test that both models are right equally
+        often (McNemar 1947): the examples that exactly one gets right are then tosses of a fair
+        coin. Without examples all but their number are NaN, with one the interval of theta is.
+    """
+    examples = len(theta)
+    only_1, only_2 = (int((outcomes == name).sum()) for name in ("only_1", "only_2"))
+    both = int((outcomes == "both_right").sum())
+    mean = theta.mean() if examples else np.nan
+    half = np.nan
+    if examples > 1:
+        half = stats.t.ppf(0.975, examples - 1) * theta.std(ddof=1) / np.sqrt(examples)
+    row = {"examples": examples, "theta": mean, "theta_low": mean - half, "theta_high": mean + half}
+    row |= {"only_1": share(only_1, examples), "only_2": share(only_2, examples)}
+    for member, only in ((1, only_1), (2, only_2)):
+        row[f"accuracy_{member}"] = share(both + only, examples)
+        row[f"accuracy_{member}_low"], row[f"accuracy_{member}_high"] = wilson(
+            both + only, examples
+        )
+    row["p"] = mcnemar(only_1, only_2) if examples else np.nan
+    return {name: value if name == "examples" else float(value) for name, value in row.items()}

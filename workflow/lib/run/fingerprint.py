@@ -1,0 +1,133 @@
+"""What a rule's code means: so that a rule reruns when its code changes, and only then.
+
+Snakemake does not follow imports. A rule that takes `fingerprint(<rule>)` as a parameter depends on
+its script, on every module of this project that the script imports, directly or not, and on the
+pinned version of every package that these import; not on comments, docstrings, layout, or dates,
+and not on `workflow/lib/run`: how a job reports, resumes and writes its files changes no number.
+"""
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+PINS = "envs/requirements.txt"
+FLOOR = Path("workflow/lib/run")
+# Packages whose import is named otherwise than their distribution.
+DISTRIBUTIONS = {
+    "PIL": {"pillow"},
+    "open_clip": {"open_clip_torch", "torchvision"},
+    "sklearn": {"scikit-learn"},
+    "timm": {"timm", "torchvision"},
+    "yaml": {"PyYAML"},
+}
+
+
+def fingerprint(rule: str) -> Callable[[object], list[str]]:
+    """Make a parameter of a rule: what the code of `workflow/scripts/<rule>.py` depends on.
+
+    It is a function of wildcards, which it ignores, so that Snakemake asks only for rules that have
+    jobs: a job's own process parses all rules, too.
+    """
+    return lambda wildcards: dependencies(f"workflow/scripts/{rule}.py")
+
+
+def dependencies(script: str, root: Path = ROOT) -> list[str]:
+    """List what a script's code depends on.
+
+    Parameters
+    ----------
+    script : str
+        Path of the script, relative to `root`.
+    root : Path
+        The folder that holds the `workflow` package and the pins.
+
+    Returns
+    -------
+    list of str
+        `<module>@<hash>` for the script and each module of the project in its import closure, and
+        `<package>==<version>` for each pinned package imported there; sorted.
+    """
+    pins = _pins(root)
+    seen, todo, packages = {}, [Path(script)], set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen[path], imports = _module(root, path)
+        for name in imports:
+            module = _locate(root, name)
+            if module and module.parent != FLOOR:
+                todo.append(module)
+            elif not module:
+                top = name.partition(".")[0]
+                packages |= DISTRIBUTIONS.get(top, {top})
+    return sorted(
+        [f"{path.as_posix()}@{digest}" for path, digest in seen.items()]
+        + [f"{package}=={pins[package]}" for package in packages if package in pins]
+    )
+
+
+@functools.cache
+def _pins(root: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", (root / PINS).read_text(), re.MULTILINE))
+
+
+@functools.cache
+def _locate(root: Path, name: str) -> Path | None:
+    """Path of the project's module that a dotted name means; None for a name from elsewhere.
+
+    `workflow.lib.ensembles.pairs.count_pairs` is found as `workflow/lib/ensembles/pairs.py`.
+    """
+    parts = name.split(".")
+    if parts[0] != "workflow":
+        return None
+    for length in range(len(parts), 1, -1):
+        path = Path(*parts[:length]).with_suffix(".py")
+        if (root / path).is_file():
+            return path
+    return None
+
+
+@functools.cache
+def _module(root: Path, path: Path) -> tuple[str, list[str]]:
+    """Hash of a module's meaning, and the dotted names that it imports."""
+    tree = ast.parse((root / path).read_bytes(), filename=str(path))
+    imports = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise ValueError(f"{path}:{node.lineno}: write the import with its full name")
+            imports += [f"{node.module}.{alias.name}" for alias in node.names]
+    digest = hashlib.sha256("\0".join(_walk(tree)).encode()).hexdigest()
+    return digest[:16], imports
+
+
+def _walk(node: ast.AST | list | object) -> Iterator[str]:
+    """Spell out a syntax tree in a way that all versions of Python agree on.
+
+    Empty fields are left out, because versions add some; so are strings that stand as statements,
+    which are docstrings or do nothing.
+    """
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return
+    if isinstance(node, ast.AST):
+        yield f"({type(node).__name__}"
+        for field, value in ast.iter_fields(node):
+            if value is not None and value != [] and field not in ("ctx", "kind", "type_comment"):
+                yield field
+                yield from _walk(value)
+        yield ")"
+    elif isinstance(node, list):
+        yield "["
+        for item in node:
+            yield from _walk(item)
+        yield "]"
+    else:
+        yield repr(node)

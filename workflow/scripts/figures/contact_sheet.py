@@ -1,0 +1,147 @@
+"""What each model of a pair sees: the test images that it alone gets right, surest first.
+
+On the left the images that only model 1 gets right, by its calibrated confidence, on the right
+those that only model 2 does. Below each image stands what both predict; the one with the tick is
+right.
+"""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import replacing
+from workflow.lib.show import marks as plots
+from workflow.lib.show.style import RC
+
+ACROSS = 5  # images side by side in each block
+SIZE = 0.86  # inches, of an image
+TINY = 64  # pixels, up to which pixels are shown as squares
+LETTERS = 18  # that fit below an image
+
+
+@rc_context(RC)
+def contact_sheet(
+    *, specialisation: str, images: str, png: str, tsv: str, pair: list[str], number: int
+) -> None:
+    """Draw the images that each of two models alone gets right.
+
+    Parameters
+    ----------
+    specialisation : str
+        Table of angles.
+    images : str
+        Test images in dataset order: .npy, uint8, shape (examples, channels, size, size), one
+        channel or three.
+    png, tsv : str
+        Sheet, and the table of the images it shows, to write.
+    pair : list of str
+        Keys of model 1 and model 2, a pair of the table.
+    number : int
+        Images to show for each model, at most.
+
+    Raises
+    ------
+    InputError
+        If the table has no such pair, or another number of examples than there are images.
+    """
+    table = read_table(specialisation)
+    mine = (table["model_1"] == pair[0]) & (table["model_2"] == pair[1])
+    rows = table[mine].reset_index(drop=True)
+    if rows.empty:
+        raise InputError(
+            f"{specialisation} has no pair {pair[0]} + {pair[1]}; add [{pair[0]}, {pair[1]}] to "
+            f"`pairs` in the configuration"
+        )
+    pixels = np.load(images, mmap_mode="r")
+    if len(pixels) != len(rows):
+        raise InputError(
+            f"{images} holds {len(pixels)} images, but {specialisation} has {len(rows)} examples; "
+            f"delete both and run again"
+        )
+    shown = choose(rows, number)
+    with replacing(tsv) as part:
+        shown.to_csv(part, sep="\t", index=False)
+
+    lines = -(-number // ACROSS)
+    figure = Figure(figsize=(2 * ACROSS * SIZE + 1.1, lines * (SIZE + 0.36) + 0.6))
+    for member, block in zip((1, 2), figure.subfigures(1, 2), strict=True):
+        outcome = f"only_{member}"
+        total = int((rows["outcome"] == outcome).sum())
+        name = rows[f"name_{member}"].iloc[0]
+        chosen = shown[shown["outcome"] == outcome]
+        note = f"its {len(chosen)} most confident of {total:,}" if total else "no image"
+        block.suptitle(f"Only {name} ({member}) is right: {note}", fontsize=8)
+        axes = list(block.subplots(lines, ACROSS, squeeze=False).flat)
+        for ax in axes:
+            ax.set_axis_off()
+        for ax, row in zip(axes, chosen.to_dict("records"), strict=False):
+            draw_image(ax, pixels[row["row"]], describe(row))
+        # Fixed places: sheets of all pairs have the same layout.
+        height = figure.get_size_inches()[1]
+        block.subplots_adjust(
+            left=0.03, right=0.97, top=1 - 0.32 / height, bottom=0.46 / height, wspace=0.12,
+            hspace=0.5,
+        )  # fmt: skip
+    plots.save(figure, png)
+
+
+def choose(rows: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Choose the examples that exactly one model gets right, by its confidence.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        A pair's rows of specialisation.tsv, in dataset order.
+    number : int
+        Greatest number of examples for each model.
+
+    Returns
+    -------
+    DataFrame
+        First those that only model 1 gets right, then those that only model 2 does, each with the
+        most confident first and equal ones in dataset order; with `row`, the index of the example
+        in the split, and `rank`, from 1.
+    """
+    rows = rows.reset_index(drop=True).rename_axis("row").reset_index()
+    parts = []
+    for member in (1, 2):
+        alone = rows[rows["outcome"] == f"only_{member}"]
+        best = alone.sort_values(f"confidence_{member}", ascending=False, kind="stable")[:number]
+        parts.append(best.assign(rank=np.arange(1, len(best) + 1)))
+    columns = ["pair", "outcome", "rank", "row", "id", "class", "prediction_1", "prediction_2",
+               "confidence_1", "confidence_2", "theta"]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def describe(row: dict) -> str:
+    """Tell both predictions, the right one with a tick, each on a line of its own or two."""
+    lines = []
+    for member in (1, 2):
+        tick = " ✓" if row["outcome"] == f"only_{member}" else ""
+        # The tick stays with the last word.
+        text = f"{member}: {row[f'prediction_{member}']}{tick.replace(' ', chr(160))}"
+        lines += textwrap.wrap(text, LETTERS, max_lines=2, placeholder="…")
+    return "\n".join(lines)
+
+
+def draw_image(ax: Axes, pixels: np.ndarray, text: str) -> None:
+    """Draw an image, uint8 of shape (channels, size, size), with text below."""
+    tiny = pixels.shape[-1] <= TINY
+    colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # of grey, too
+    ax.imshow(np.moveaxis(colours, 0, -1), interpolation="nearest" if tiny else "antialiased")
+    ax.text(
+        0.5, -0.04, text, transform=ax.transAxes, ha="center", va="top", fontsize=5.5,
+        linespacing=1.1,
+    )  # fmt: skip
+
+
+if "snakemake" in globals():
+    from workflow.lib.run.script import run_script
+
+    run_script(contact_sheet, snakemake)

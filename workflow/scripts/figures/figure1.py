@@ -1,0 +1,42 @@
+"""Figure 1: models whose training differs more from the base's make more different errors.
+
+Each main model is compared with the base by error inconsistency, the share of examples on which
+exactly one of the two is right. A category's mean has a 95 % interval over its models from
+Student's t-distribution; one model alone has none.
+"""
+
+from matplotlib import rc_context
+
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+from workflow.lib.show import marks as plots
+from workflow.lib.show.style import COLUMN_WIDTH, RC
+
+
+@rc_context(RC)
+def figure1(*, pairs: str, mean: str, pdf: str, svg: str, png: str, tsv: str) -> None:
+    """Draw error inconsistency with the base by category.
+
+    Parameters
+    ----------
+    pairs : str
+        Table of pairs.
+    mean : str
+        Which mean of two models' predictions to take from it.
+    pdf, svg, png, tsv : str
+        Figure in three formats and the table that it draws, to write.
+    """
+    table = plots.models_and_means(read_table(pairs), mean, ["error_inconsistency"])
+    with replacing(tsv) as part:
+        table.to_csv(part, sep="\t", index=False)
+
+    figure, (ax,) = plots.subplots(COLUMN_WIDTH, 2.3)
+    plots.draw_strip(ax, table, "error_inconsistency")
+    ax.set_xlabel("Error inconsistency with the base (%)")
+    plots.save(figure, pdf, svg, png)
+
+
+if "snakemake" in globals():
+    from workflow.lib.run.script import run_script
+
+    run_script(figure1, snakemake)

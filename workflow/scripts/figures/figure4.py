@@ -1,0 +1,149 @@
+"""Figure 4: in which classes each model of a pair is the more confident, and specialises.
+
+Mean specialisation angle of the test examples of each class, and of each named group of classes,
+with 95 % intervals from Student's t-distribution over examples. A coloured marker says which model
+specialises: it gets the class right more often (see `class_specialisation`).
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+from workflow.lib.show import marks as plots
+from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
+
+NAMED = 30  # classes that have room for their names
+SLOTS = 12  # columns in the width of the classes' panel, for the groups' one to have as wide ones
+
+
+@rc_context(RC)
+def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
+    """Draw the mean angle of each class and group, a panel a pair.
+
+    Parameters
+    ----------
+    table : str
+        Table of specialisation by class.
+    pdf, svg, png, tsv : str
+        Figure in three formats and the table that it draws, to write.
+    """
+    rows = read_table(table)
+    with replacing(tsv) as part:
+        rows.to_csv(part, sep="\t", index=False)
+
+    pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
+    if not pairs:
+        figure, (ax,) = plots.subplots(3.3, 1.5)
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no pairs configured", ha="center", va="center")
+        plots.save(figure, pdf, svg, png)
+        return
+    groups = int((pairs[0]["what"] == "group").sum())
+    figure = Figure(figsize=(TEXT_WIDTH, 1.35 * len(pairs) + 0.7), layout="constrained")
+    axes = figure.subplots(
+        len(pairs), 1 + (groups > 0), squeeze=False, sharex="col", sharey=True,
+        width_ratios=[SLOTS, groups] if groups else [1],
+    )  # fmt: skip
+    axes[0][0].set_ylim(find_limits(rows))
+    for pair, panels in zip(pairs, axes, strict=True):
+        draw_classes(panels[0], pair[pair["what"] == "class"])
+        add_key(panels[0], pair)
+        if groups:
+            draw_groups(panels[1], pair[pair["what"] == "group"])
+    figure.supylabel("Mean specialisation angle θ (radians)", fontsize=RC["axes.labelsize"])
+    plots.save(figure, pdf, svg, png)
+
+
+def find_limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Span all means and zero, and the intervals as far as these leave them room."""
+    means = np.append(rows["theta"].dropna(), 0.0)
+    room = 0.6 * np.ptp(means) or 0.1
+    low = np.nanmin([0.0, max(means.min() - room, np.nanmin([0.0, *rows["theta_low"]]))])
+    high = np.nanmax([0.0, min(means.max() + room, np.nanmax([0.0, *rows["theta_high"]]))])
+    margin = 0.06 * (high - low or 1.0)
+    return low - margin, high + margin
+
+
+def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
+    """Draw each class of a pair at its index, with names if there are few."""
+    few = len(classes) <= NAMED
+    x = classes["label"].to_numpy()
+    ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
+    ax.vlines(
+        x, classes["theta_low"], classes["theta_high"],
+        color=PALE, linewidth=1.2 if few else 0.5, alpha=1.0 if few else 0.6, zorder=2,
+        rasterized=not few,
+    )  # fmt: skip
+    plain = classes["specialist"].isna().to_numpy()
+    ax.plot(
+        x[plain], classes["theta"][plain], linestyle="none", marker="o", zorder=3,
+        markersize=3.2 if few else 1.1, color="#777777", markeredgewidth=0,
+    )  # fmt: skip
+    mark_specialists(ax, x, classes, 5.0 if few else 3.0)
+    ax.set_xlim(x.min() - 0.6, x.max() + 0.6)
+    if few:
+        ax.set_xticks(x, classes["class"], rotation=35, ha="right", rotation_mode="anchor")
+    elif ax.get_subplotspec().is_last_row():
+        ax.set_xlabel("Class (index)")
+
+
+def draw_groups(ax: Axes, groups: pd.DataFrame) -> None:
+    """Draw each group of a pair as the band of its interval, with its mean."""
+    x = np.arange(len(groups))
+    low, high = groups["theta_low"].to_numpy(), groups["theta_high"].to_numpy()
+    ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
+    ax.bar(x, high - low, bottom=low, width=0.7, color=PALE, alpha=0.7, zorder=2)
+    ax.hlines(groups["theta"], x - 0.35, x + 0.35, color=INK, linewidth=0.9, zorder=3)
+    mark_specialists(ax, x, groups, 5.0)
+    ax.set_xlim(-0.7, len(groups) - 0.3)
+    ax.set_xticks(x, groups["class"], rotation=35, ha="right", rotation_mode="anchor")
+
+
+def mark_specialists(ax: Axes, x: np.ndarray, rows: pd.DataFrame, size: float) -> None:
+    """Mark classes or groups in which a model specialises with its category's marker."""
+    for member in (1, 2):
+        mine = (rows["specialist"] == rows[f"model_{member}"]).to_numpy()
+        look = specialist_look(rows, member)
+        ax.plot(x[mine], rows["theta"][mine], markersize=size, zorder=4, **look)
+
+
+def specialist_look(rows: pd.DataFrame, member: int) -> dict:
+    """How a model of a pair is marked; the second is hollow if both are of one category."""
+    look = LOOKS[rows[f"category_{member}"].iloc[0]]
+    hollow = member == 2 and (rows["category_1"] == rows["category_2"]).iloc[0]
+    return {
+        "linestyle": "none",
+        "marker": look.marker,
+        "markerfacecolor": "white" if hollow else look.colour,
+        "markeredgecolor": look.colour if hollow else "white",
+        "markeredgewidth": 0.8 if hollow else 0.3,
+    }
+
+
+def add_key(ax: Axes, pair: pd.DataFrame) -> None:
+    """Say above a panel which pair it is of, and in how many classes each model specialises."""
+    classes = pair[pair["what"] == "class"]
+    handles = []
+    for member, sign in ((1, "above 0"), (2, "below 0")):
+        count = int((classes["specialist"] == classes[f"model_{member}"]).sum())
+        name = pair[f"name_{member}"].iloc[0]
+        label = f"{name} ({sign}): specialist in {count} of {len(classes):,} classes"
+        handles.append(Line2D([], [], label=label, markersize=5, **specialist_look(pair, member)))
+    key = ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1,
+        borderpad=0.2, fontsize=6.5,
+    )  # fmt: skip
+    # Long names may run on above the groups; the title keeps the line free.
+    key.set_in_layout(False)
+    ax.set_title(" ")
+
+
+if "snakemake" in globals():
+    from workflow.lib.run.script import run_script
+
+    run_script(figure4, snakemake)
