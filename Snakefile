@@ -3,22 +3,16 @@
     dataset -> images -> models -> outputs -> calibration -> pairs, specialisation, ensembles
     outputs -> features, downstream         all of them -> figures, tables, summary, report
 
-A study is one configuration file; its results go to results/<study>/. `config.yaml` is the default
-study, `--configfile studies/<name>.yaml` another. The rules of each stage are in workflow/rules/.
+A study is one configuration file, config.yaml or that of `--configfile`; its results go to
+results/<study>/. The rules of each stage are in workflow/rules/<stage>.smk.
 """
 
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from workflow.lib.study.configuration import ConfigurationError, load
 from workflow.lib.run.fingerprint import fingerprint
-from workflow.lib.run.resume import discard_kept
-from workflow.lib.data.kinds import source_files, source_listing
-from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
+from workflow.lib.study.load import load
 
-min_version("9.0")
+min_version("9.14")
 
 # A study given on the command line stands alone: Snakemake would merge the default one into it.
 if not workflow.overwrite_configfiles:
@@ -26,76 +20,41 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-try:
-    STUDIES = load(config, workflow.configfiles)
-except ConfigurationError as error:
-    raise WorkflowError(str(error)) from None
+STUDY = load(config, workflow.configfiles)
 
-PUBLISHED = [name for name, study in STUDIES.items() if study.get("published")]
-MEASURED = [name for name in STUDIES if name not in PUBLISHED]
+
+pathvars:
+    results=f"results/{STUDY.name}",
 
 
 wildcard_constraints:
-    study="|".join(STUDIES),
     model="[a-z0-9]+(-[a-z0-9]+)*",
     split="[a-z0-9]+(-[a-z0-9]+)*",
 
 
-onstart:
-    jobs = cancel_left_behind(workflow.workdir_init)
-    if jobs:
-        print(f"Cancelled jobs of an earlier run that was killed: {' '.join(jobs)}", flush=True)
+for stage in STUDY.stages:  # data, models, outputs, measures, ensembles, probes … report
+
+    include: f"workflow/rules/{stage}.smk"
 
 
-onsuccess:
-    for name in MEASURED:
-        discard_kept(Path("results", name))
+if STUDY.alongside:
 
+    module paper:
+        pathvars:
+            results=f"results/{STUDY.alongside.name}",
+        snakefile:
+            "workflow/rules/published.smk"
+        config:
+            STUDY.alongside.settings
 
-include: "workflow/rules/dataset.smk"
-include: "workflow/rules/models.smk"
-include: "workflow/rules/outputs.smk"
-include: "workflow/rules/calibration.smk"
-include: "workflow/rules/pairs.smk"
-include: "workflow/rules/specialisation.smk"
-include: "workflow/rules/ensembles.smk"
-include: "workflow/rules/features.smk"
-include: "workflow/rules/downstream.smk"
-include: "workflow/rules/sensitivity.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/report.smk"
+    use rule * from paper as paper_*
 
 
 rule all:
-    """Every figure and table, the summary and the report of the study and of those alongside it."""
     default_target: True
     input:
-        expand(
-            "results/{study}/{file}",
-            study=STUDIES,
-            file=["summary.md", "report.html"],
-        ),
-        expand(
-            "results/{study}/tables/table{number}.{kind}",
-            study=STUDIES,
-            number=[1, 2, 3, 4],
-            kind=["tsv", "md", "tex"],
-        ),
-        [
-            f"results/{name}/figures/{figure}.{kind}"
-            for name, study in STUDIES.items()
-            for figure in study["figures"]
-            for kind in ["pdf", "svg", "png", "tsv"]
-        ],
-        # A missing file is told here: Snakemake would be content with older results of that model.
-        lambda w: [
-            brought_file(STUDIES[name], model)
-            for name in MEASURED
-            for model in STUDIES[name]["models"]
-            if model in BROUGHT
-        ],
+        rules.study.input,
+        rules.paper_study.input if STUDY.alongside else [],
 
 
-if workflow.remote_exec:
-    run_rules_here(workflow)
+include: "workflow/rules/run.smk"

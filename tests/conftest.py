@@ -2,7 +2,7 @@
 
 import pytest
 
-SHARING = ("bad_input", "brought", "reruns", "study")
+SHARING = ("bad_input", "external", "reruns", "study")
 """Files of tests/run whose tests use the same finished studies."""
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.voc import write_annotation, write_sets
 from workflow.lib.data import voc
 from workflow.lib.models import networks
 
@@ -113,8 +114,8 @@ def write_voc(folder: Path, rng: np.random.Generator) -> None:
                       for channel in shown]  # fmt: skip
             source = {"database": "halves", "image": example}
             path = folder / f"Annotations/{example}.xml"
-            voc.write_annotation(path, (40, 32, 3), things, source)
-    voc.write_sets(folder, ids, labels, names)
+            write_annotation(path, (40, 32, 3), things, source)
+    write_sets(folder, ids, labels, names)
 
 
 @pytest.fixture(scope="session")

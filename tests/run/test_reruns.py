@@ -17,7 +17,8 @@ def once(*rules: str) -> dict[str, int]:
 
 
 DRAWN = {
-    **{"figure1": 2, "figure2": 2, "figure8": 2, "report": 2},  # of the small study and the paper's
+    **once("figure1", "figure2", "figure8", "report"),
+    **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
     **once("contact_sheet", "summary"),
 }
@@ -77,7 +78,7 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
           "extract_tasks": 1, **AGGREGATES}),
         # the look of figures
         ("workflow/lib/show/style.py", '"""\n\n', '"""\n\nCHANGED = 1\n', DRAWN),
-        ("workflow/report/report.html.j2", "<html", "<html ", {"report": 2}),
+        ("workflow/report/report.html.j2", "<html", "<html ", once("report", "paper_report")),
         ("workflow/report/figure3.rst", "**Figure 3:", "**Figure 3 :", {"report": 1}),
         # a package that only figures import
         ("envs/requirements.txt", "matplotlib==", "matplotlib==0.", DRAWN),

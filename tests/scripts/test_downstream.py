@@ -41,7 +41,9 @@ def tasks(tmp_path):
 def test_models_alone_and_together_on_tasks(tasks):
     folder, paths, _ = tasks
     downstream(
-        tasks=str(folder / "tasks.tsv"), outputs=paths, table=str(folder / "table.tsv"),
+        tasks=str(folder / "tasks.tsv"),
+        train=paths[0::3], val=paths[1::3], test=paths[2::3],
+        table=str(folder / "table.tsv"),
         models=["first", "second"], regularisation=[1e-3, 1e-1], threads=1,
     )  # fmt: skip
     table = pd.read_csv(folder / "table.tsv", sep="\t")

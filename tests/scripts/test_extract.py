@@ -62,7 +62,7 @@ def run(folder: Path, names, labels, recipe, network, **changes) -> Path:
     networks.save(work / "checkpoint.safetensors", recipe, network)
     arguments = {
         "manifest": str(work / "manifest.tsv"),
-        "tasks": [],
+        "classes": str(work / "manifest.tsv"),
         "checkpoint": str(work / "checkpoint.safetensors"),
         "images": [str(work / f"{size}.npy")],
         "files": [str(work / "mine" / "test.h5")],

@@ -46,7 +46,8 @@ def run(study, **changes) -> pd.DataFrame:
     arguments = {"shares": [0, 50, 100], "seeds": 2, "dimensions": [2, 6, 12, 99],
                  "regularisation": [1e-3, 1e-1]} | changes  # fmt: skip
     features(
-        manifest=str(folder / "manifest.tsv"), outputs=paths, table=str(folder / "table.tsv"),
+        manifest=str(folder / "manifest.tsv"), learnt=paths[0::2], scored=paths[1::2],
+        table=str(folder / "table.tsv"),
         base="base", model="other", data="train", threads=1, **arguments,
     )  # fmt: skip
     return pd.read_csv(folder / "table.tsv", sep="\t")

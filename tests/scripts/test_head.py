@@ -47,7 +47,7 @@ def study(tmp_path):
         head(
             manifest=str(tmp_path / manifest),
             images=[str(tmp_path / "train.npy")] if "data" in recipe else [],
-            parent=[str(parent)],
+            parents=[str(parent)],
             weights=[],
             checkpoint=str(path),
             recipe=recipe,

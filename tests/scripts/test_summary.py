@@ -19,7 +19,7 @@ def run(tmp_path, **tables) -> tuple[pd.DataFrame, str]:
     files = {"classes": [], "first": [], "features": [], "downstream": []}
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
-        files[name] = [str(tmp_path / f"{name}.tsv")]
+        files[name] = str(tmp_path / f"{name}.tsv")
     summary(
         pairs=str(tmp_path / "pairs.tsv"), tsv=str(tmp_path / "s.tsv"), md=str(tmp_path / "s.md"),
         study="small", title="", mean="logit", **files,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.voc import write_annotation, write_sets
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.data.voc import VocObject, write_annotation, write_sets
+from workflow.lib.data.voc import VocObject
 from workflow.lib.run.errors import InputError
 from workflow.scripts.tasks import tasks
 

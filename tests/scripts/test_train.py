@@ -66,7 +66,7 @@ def run(root, checkpoint, threads=1, parent=(), **changes):
     train(
         manifest=str(root / "manifest.tsv"),
         images=[],
-        parent=[str(path) for path in parent],
+        parents=[str(path) for path in parent],
         checkpoint=str(checkpoint),
         recipe=RECIPE | changes,
         dataset={"kind": "folder", "path": str(root)},

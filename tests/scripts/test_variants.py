@@ -66,7 +66,7 @@ def table(tmp_path) -> pd.DataFrame:
     probes().to_csv(tmp_path / "probes.tsv", sep="\t", index=False)
     variants(
         manifest=str(tmp_path / "manifest.tsv"), calibration=str(tmp_path / "calibration.tsv"),
-        models=str(tmp_path / "models.tsv"), outputs=paths, greedy=[str(tmp_path / "greedy.tsv")],
+        models=str(tmp_path / "models.tsv"), outputs=paths, greedy=str(tmp_path / "greedy.tsv"),
         features=[str(tmp_path / "probes.tsv")], table=str(tmp_path / "variants.tsv"),
         members=list(MODELS["model"]), chosen=CHOSEN, target=1.0, threads=1,
     )  # fmt: skip

@@ -1,122 +1,131 @@
 """From a further, multi-label task to what models and pairs of models make of it."""
 
+if STUDY.downstream.kind == "scenes":
 
-rule scenes:
-    """Compose scenes of images that no model learnt from, in the layout of Pascal VOC 2007."""
-    input:
-        manifest="results/{study}/dataset/manifest.tsv",
-        images=lambda w: "results/{study}/images/{geometry}/{split}.npy".format(
-            study=w.study,
-            geometry=STUDIES[w.study]["networks"][STUDIES[w.study]["features"]["base"]][
-                "geometry"
-            ],
-            split=STUDIES[w.study]["downstream"]["split"],
-        ),
-    output:
-        directory=directory("results/{study}/downstream/scenes"),
-        listing="results/{study}/downstream/scenes.sha256",
-    log:
-        "results/{study}/logs/scenes.log",
-    benchmark:
-        "results/{study}/benchmarks/scenes.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    params:
-        split=lambda w: STUDIES[w.study]["downstream"]["split"],
-        shares={"train": 0.25, "val": 0.25, "test": 0.5},  # as of VOC 2007
-        seed=lambda w: STUDIES[w.study]["downstream"]["seed"],
-        code=fingerprint("scenes"),
-    script:
-        "../scripts/scenes.py"
+    rule scenes:
+        """Compose scenes of images that no model learnt from, each class a task of its own."""
+        input:
+            manifest="<results>/dataset/manifest.tsv",
+            images="<results>/images/{geometry}/{split}.npy".format(
+                geometry=STUDY.networks[STUDY.features.base].geometry,
+                split=STUDY.downstream.split,
+            ),
+        output:
+            scenes="<results>/downstream/scenes.npy",
+            tasks="<results>/downstream/manifest.tsv",
+        log:
+            "<results>/logs/scenes.log",
+        benchmark:
+            "<results>/benchmarks/scenes.tsv"
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            settings={
+                "split": STUDY.downstream.split,
+                "shares": {"train": 0.25, "val": 0.25, "test": 0.5},  # as of VOC 2007
+                "seed": STUDY.downstream.seed,
+            },
+            code=fingerprint("scenes"),
+        script:
+            "../scripts/scenes.py"
 
+else:
 
-rule tasks:
-    """Read the images and labels of a multi-label dataset; a task with one positive ends it here."""
-    input:
-        source=lambda w: source_files(STUDIES[w.study]["downstream"]),
-    output:
-        manifest="results/{study}/downstream/manifest.tsv",
-    log:
-        "results/{study}/logs/tasks.log",
-    benchmark:
-        "results/{study}/benchmarks/tasks.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    params:
-        path=lambda w: STUDIES[w.study]["downstream"]["path"],
-        code=fingerprint("tasks"),
-    script:
-        "../scripts/tasks.py"
+    rule tasks:
+        """Read images and labels of a multi-label dataset; a task with one positive ends it here."""
+        input:
+            source=lambda w: source_files(STUDY.downstream.settings),
+        output:
+            manifest="<results>/downstream/manifest.tsv",
+        log:
+            "<results>/logs/tasks.log",
+        benchmark:
+            "<results>/benchmarks/tasks.tsv"
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            settings={"path": STUDY.downstream.path},
+            code=fingerprint("tasks"),
+        script:
+            "../scripts/tasks.py"
 
 
 use rule images as task_images with:
     """Decode, resize and crop the images of the task once for each geometry."""
     input:
-        manifest="results/{study}/downstream/manifest.tsv",
+        manifest="<results>/downstream/manifest.tsv",
     output:
-        array="results/{study}/downstream/images/{geometry}/{split}.npy",
+        array="<results>/downstream/images/{geometry}/{split}.npy",
     log:
-        "results/{study}/logs/task_images/{geometry}/{split}.log",
+        "<results>/logs/task_images/{geometry}/{split}.log",
     benchmark:
-        "results/{study}/benchmarks/task_images/{geometry}/{split}.tsv"
+        "<results>/benchmarks/task_images/{geometry}/{split}.tsv"
     params:
-        dataset=lambda w: {"kind": "folder", "path": STUDIES[w.study]["downstream"]["path"]},
-        geometry=lambda w: STUDIES[w.study]["geometries"][w.geometry],
-        split=lambda w: w.split,
+        settings=lambda w: {
+            "dataset": {"kind": STUDY.downstream.kind, "path": STUDY.downstream.path},
+            "geometry": STUDY.geometries[w.geometry],
+            "split": w.split,
+        },
         code=fingerprint("images"),
 
 
 use rule extract as extract_tasks with:
     """Run a model over the images of the task."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
-        tasks="results/{study}/downstream/manifest.tsv",
-        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+        manifest="<results>/downstream/manifest.tsv",
+        classes="<results>/dataset/manifest.tsv",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
         images=lambda w: expand(
-            "results/{study}/downstream/images/{geometry}/{split}.npy",
-            study=w.study,
-            geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
+            "<results>/downstream/images/{geometry}/{split}.npy",
+            geometry=STUDY.networks[w.model].geometry,
             split=["train", "val", "test"],
         ),
     output:
-        files=[
-            "results/{study}/downstream/outputs/{model}/train.h5",
-            "results/{study}/downstream/outputs/{model}/val.h5",
-            "results/{study}/downstream/outputs/{model}/test.h5",
-        ],
+        files=expand(
+            "<results>/downstream/outputs/{{model}}/{split}.h5", split=["train", "val", "test"]
+        ),
     log:
-        "results/{study}/logs/extract_tasks/{model}.log",
+        "<results>/logs/extract_tasks/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/extract_tasks/{model}.tsv"
+        "<results>/benchmarks/extract_tasks/{model}.tsv"
     params:
-        model=lambda w: w.model,
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        splits=["train", "val", "test"],
-        extraction=lambda w: STUDIES[w.study]["extraction"],
+        settings=lambda w: {
+            "model": w.model,
+            "recipe": STUDY.networks[w.model].recipe,
+            "splits": ["train", "val", "test"],
+            "extraction": STUDY.extraction,
+        },
         code=fingerprint("extract"),
 
 
 rule downstream:
     """Fit linear probes to a model's features, alone and beside those of each model before it."""
     input:
-        tasks="results/{study}/downstream/manifest.tsv",
-        outputs=lambda w: expand(
-            "results/{study}/downstream/outputs/{model}/{split}.h5",
-            study=w.study,
-            model=STUDIES[w.study]["downstream"]["partners"][w.model],
-            split=["train", "val", "test"],
+        tasks="<results>/downstream/manifest.tsv",
+        train=lambda w: expand(
+            "<results>/downstream/outputs/{model}/train.h5",
+            model=STUDY.downstream.partners[w.model],
+        ),
+        val=lambda w: expand(
+            "<results>/downstream/outputs/{model}/val.h5", model=STUDY.downstream.partners[w.model]
+        ),
+        test=lambda w: expand(
+            "<results>/downstream/outputs/{model}/test.h5",
+            model=STUDY.downstream.partners[w.model],
         ),
     output:
-        table="results/{study}/downstream/probes/{model}.tsv",
+        table="<results>/downstream/probes/{model}.tsv",
     log:
-        "results/{study}/logs/downstream/{model}.log",
+        "<results>/logs/downstream/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/downstream/{model}.tsv"
+        "<results>/benchmarks/downstream/{model}.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        models=lambda w: STUDIES[w.study]["downstream"]["partners"][w.model],
-        regularisation=lambda w: STUDIES[w.study]["downstream"]["regularisation"],
+        settings=lambda w: {
+            "models": STUDY.downstream.partners[w.model],
+            "regularisation": STUDY.downstream.regularisation,
+        },
         code=fingerprint("downstream"),
     script:
         "../scripts/downstream.py"
@@ -125,27 +134,19 @@ rule downstream:
 rule figure7:
     """A further task: accuracy and diversity of single models, and pairs of them."""
     input:
-        models="results/{study}/models.tsv",
-        pairs="results/{study}/pairs.tsv",
-        probes=lambda w: expand(
-            "results/{study}/downstream/probes/{model}.tsv",
-            study=w.study,
-            model=STUDIES[w.study]["downstream"]["models"],
-        ),
+        models="<results>/models.tsv",
+        pairs="<results>/pairs.tsv",
+        probes=expand("<results>/downstream/probes/{model}.tsv", model=STUDY.downstream.models),
     output:
-        pdf="results/{study}/figures/figure7.pdf",
-        svg="results/{study}/figures/figure7.svg",
-        png="results/{study}/figures/figure7.png",
-        tsv="results/{study}/figures/figure7.tsv",
+        multiext("<results>/figures/figure7", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:
-        "results/{study}/logs/figure7.log",
+        "<results>/logs/figure7.log",
     benchmark:
-        "results/{study}/benchmarks/figure7.tsv"
+        "<results>/benchmarks/figure7.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        base=lambda w: STUDIES[w.study]["features"]["base"],
-        mean=lambda w: STUDIES[w.study]["ensemble"],
+        settings={"base": STUDY.features.base, "mean": STUDY.ensemble},
         code=fingerprint("figures/figure7"),
     script:
         "../scripts/figures/figure7.py"

@@ -1,23 +1,20 @@
-"""From tables to figures, each with the table that it draws."""
+"""From tables of pairs to the figures that published numbers are enough for."""
 
 
 rule figure1:
     """Error inconsistency with the base by category."""
     input:
-        pairs="results/{study}/pairs.tsv",
+        pairs="<results>/pairs.tsv",
     output:
-        pdf="results/{study}/figures/figure1.pdf",
-        svg="results/{study}/figures/figure1.svg",
-        png="results/{study}/figures/figure1.png",
-        tsv="results/{study}/figures/figure1.tsv",
+        multiext("<results>/figures/figure1", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:
-        "results/{study}/logs/figure1.log",
+        "<results>/logs/figure1.log",
     benchmark:
-        "results/{study}/benchmarks/figure1.tsv"
+        "<results>/benchmarks/figure1.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
+        settings={"mean": STUDY.ensemble},
         code=fingerprint("figures/figure1"),
     script:
         "../scripts/figures/figure1.py"
@@ -26,21 +23,17 @@ rule figure1:
 rule figure2:
     """What an ensemble with the base gains against how inconsistent the errors are."""
     input:
-        pairs="results/{study}/pairs.tsv",
+        pairs="<results>/pairs.tsv",
     output:
-        pdf="results/{study}/figures/figure2.pdf",
-        svg="results/{study}/figures/figure2.svg",
-        png="results/{study}/figures/figure2.png",
-        tsv="results/{study}/figures/figure2.tsv",
+        multiext("<results>/figures/figure2", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:
-        "results/{study}/logs/figure2.log",
+        "<results>/logs/figure2.log",
     benchmark:
-        "results/{study}/benchmarks/figure2.tsv"
+        "<results>/benchmarks/figure2.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
-        label=lambda w: STUDIES[w.study]["pairs"],
+        settings={"mean": STUDY.ensemble, "label": STUDY.pairs},
         code=fingerprint("figures/figure2"),
     script:
         "../scripts/figures/figure2.py"
@@ -49,20 +42,17 @@ rule figure2:
 rule figure8:
     """Figure 1, with what both get right and what both get wrong."""
     input:
-        pairs="results/{study}/pairs.tsv",
+        pairs="<results>/pairs.tsv",
     output:
-        pdf="results/{study}/figures/figure8.pdf",
-        svg="results/{study}/figures/figure8.svg",
-        png="results/{study}/figures/figure8.png",
-        tsv="results/{study}/figures/figure8.tsv",
+        multiext("<results>/figures/figure8", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:
-        "results/{study}/logs/figure8.log",
+        "<results>/logs/figure8.log",
     benchmark:
-        "results/{study}/benchmarks/figure8.tsv"
+        "<results>/benchmarks/figure8.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        mean=lambda w: STUDIES[w.study]["ensemble"],
+        settings={"mean": STUDY.ensemble},
         code=fingerprint("figures/figure8"),
     script:
         "../scripts/figures/figure8.py"

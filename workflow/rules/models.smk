@@ -2,40 +2,6 @@
 
 from workflow.lib.models.hub import weights_files
 
-# Networks that get a head only, those with public weights, those that are trained, and of these
-# those that others start from or learn from.
-HEADS = {
-    key
-    for name in MEASURED
-    for key, network in STUDIES[name]["networks"].items()
-    if network["recipe"]["head"] in ("lbfgs", "zero-shot", "class-mapping", "checkpoint")
-}
-PUBLIC = {
-    key
-    for name in MEASURED
-    for key, network in STUDIES[name]["networks"].items()
-    if "timm" in network["recipe"] or "open_clip" in network["recipe"]
-}
-TRAINED = {
-    key
-    for name in MEASURED
-    for key, network in STUDIES[name]["networks"].items()
-    if key not in HEADS | PUBLIC and network["recipe"]["head"] != "logits"
-}
-PARENTS = TRAINED & {
-    network["parent"]
-    for name in MEASURED
-    for network in STUDIES[name]["networks"].values()
-    if network["parent"]
-}
-# Trainings that decode the image files themselves, each epoch anew.
-FROM_FILES = {
-    (name, key)
-    for name in MEASURED
-    for key, network in STUDIES[name]["networks"].items()
-    if network["recipe"].get("augmentation") == "random-resized-crop"
-}
-
 
 # Nodes of a cluster that compute often reach no hub.
 localrules:
@@ -47,71 +13,65 @@ rule pretrained:
     input:
         # A classifier must have the study's classes.
         manifest=lambda w: (
-            f"results/{w.study}/dataset/manifest.tsv"
-            if STUDIES[w.study]["networks"][w.model]["recipe"]["head"] == "pretrained"
+            "<results>/dataset/manifest.tsv"
+            if STUDY.networks[w.model].recipe["head"] == "pretrained"
             else []
         ),
-        weights=lambda w: weights_files(STUDIES[w.study]["networks"][w.model]["recipe"]),
+        weights=lambda w: weights_files(STUDY.networks[w.model].recipe),
     output:
-        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
     log:
-        "results/{study}/logs/pretrained/{model}.log",
+        "<results>/logs/pretrained/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/pretrained/{model}.tsv"
+        "<results>/benchmarks/pretrained/{model}.tsv"
     wildcard_constraints:
-        model="|".join(PUBLIC) or "-",
+        model=STUDY.made_by("pretrained"),
     conda:
         "../../envs/workflow.yaml"
     params:
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        entry=lambda w: (
-            f"models.{w.model}"
-            if w.model in STUDIES[w.study]["models"]
-            else f"pretraining.{w.model}"
-        ),
+        settings=lambda w: {
+            "recipe": STUDY.networks[w.model].recipe,
+            "entry": f"{'models' if w.model in STUDY.models else 'pretraining'}.{w.model}",
+        },
         code=fingerprint("pretrained"),
     script:
         "../scripts/pretrained.py"
 
 
 rule train:
-    """Train a network by its recipe; a killed training goes on from its last epoch."""
+    """Train a network by its recipe; a killed training resumes from its last epoch."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
+        manifest="<results>/dataset/manifest.tsv",
         images=lambda w: expand(
-            "results/{study}/images/{geometry}/{split}.npy",
-            study=w.study,
-            geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
-            split=(
-                []
-                if (w.study, w.model) in FROM_FILES
-                else STUDIES[w.study]["networks"][w.model]["recipe"].get("data", [])
-            ),
+            "<results>/images/{geometry}/{split}.npy",
+            geometry=STUDY.networks[w.model].geometry,
+            split=STUDY.networks[w.model].arrays,
         ),
-        parent=lambda w: expand(
-            "results/{study}/models/{parent}/checkpoint.safetensors",
-            study=w.study,
-            parent=STUDIES[w.study]["networks"][w.model]["parent"] or [],
+        parents=lambda w: expand(
+            "<results>/models/{parent}/checkpoint.safetensors",
+            parent=STUDY.networks[w.model].parents,
         ),
     output:
-        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
     log:
-        "results/{study}/logs/train/{model}.log",
+        "<results>/logs/train/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/train/{model}.tsv"
+        "<results>/benchmarks/train/{model}.tsv"
     wildcard_constraints:
-        model="|".join(TRAINED) or "-",
+        model=STUDY.made_by("train"),
     conda:
         "../../envs/workflow.yaml"
     # Decoding keeps many cores busy for one GPU; the result does not depend on their number.
-    threads: lambda w: 16 if (w.study, w.model) in FROM_FILES else 1
+    threads: lambda w: 16 if STUDY.networks[w.model].reads_files else 1
     params:
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        dataset=lambda w: (
-            {key: STUDIES[w.study]["dataset"][key] for key in ("kind", "path")}
-            if (w.study, w.model) in FROM_FILES
-            else None
-        ),
+        settings=lambda w: {
+            "recipe": STUDY.networks[w.model].recipe,
+            "dataset": (
+                {"kind": STUDY.dataset.kind, "path": STUDY.dataset.path}
+                if STUDY.networks[w.model].reads_files
+                else None
+            ),
+        },
         code=fingerprint("train"),
     script:
         "../scripts/train.py"
@@ -120,38 +80,36 @@ rule train:
 use rule train as train_parent with:
     """Train a network that others start from or learn from: these go first."""
     wildcard_constraints:
-        model="|".join(PARENTS) or "-",
+        model=STUDY.made_by("train", parents=True),
     priority: 1
 
 
 rule head:
     """Give a network that is trained already the head that makes it a classifier of the study."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
+        manifest="<results>/dataset/manifest.tsv",
         images=lambda w: expand(
-            "results/{study}/images/{geometry}/{split}.npy",
-            study=w.study,
-            geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
-            split=STUDIES[w.study]["networks"][w.model]["recipe"].get("data", []),
+            "<results>/images/{geometry}/{split}.npy",
+            geometry=STUDY.networks[w.model].geometry,
+            split=STUDY.networks[w.model].arrays,
         ),
-        parent=lambda w: expand(
-            "results/{study}/models/{parent}/checkpoint.safetensors",
-            study=w.study,
-            parent=STUDIES[w.study]["networks"][w.model]["parent"] or [],
+        parents=lambda w: expand(
+            "<results>/models/{parent}/checkpoint.safetensors",
+            parent=STUDY.networks[w.model].parents,
         ),
-        weights=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("checkpoint", []),
+        weights=lambda w: STUDY.networks[w.model].recipe.get("checkpoint", []),
     output:
-        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
     log:
-        "results/{study}/logs/head/{model}.log",
+        "<results>/logs/head/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/head/{model}.tsv"
+        "<results>/benchmarks/head/{model}.tsv"
     wildcard_constraints:
-        model="|".join(HEADS) or "-",
+        model=STUDY.made_by("head"),
     conda:
         "../../envs/workflow.yaml"
     params:
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
+        settings=lambda w: {"recipe": STUDY.networks[w.model].recipe},
         code=fingerprint("head"),
     script:
         "../scripts/head.py"

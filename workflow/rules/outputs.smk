@@ -1,129 +1,168 @@
 """From weights to logits and features: all that the analyses read of a model."""
 
-from workflow.lib.outputs.external import SCORED, brought_file, needed_splits, template_splits
+from workflow.lib.measures.accuracy import POPULATION, claims, gated, test_set
+from workflow.lib.outputs.external import missing_files
 
-# Models whose logits the user brings as a file, and all others.
-BROUGHT, COMPUTED = (
-    {
-        key
-        for name in MEASURED
-        for key, network in STUDIES[name]["networks"].items()
-        if (network["recipe"]["head"] == "logits") == brought
-    }
-    for brought in (True, False)
-)
+if workflow.is_main_process:
+    for message in missing_files(STUDY):
+        logger.warning(message)
 
 
 rule extract:
-    """Run a model over the splits that are analysed; a killed extraction goes on from its block."""
+    """Run a model over the evaluation splits; a killed extraction resumes from its last block."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
-        tasks=[],
-        checkpoint="results/{study}/models/{model}/checkpoint.safetensors",
+        manifest="<results>/dataset/manifest.tsv",
+        classes="<results>/dataset/manifest.tsv",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
         images=lambda w: expand(
-            "results/{study}/images/{geometry}/{split}.npy",
-            study=w.study,
-            geometry=STUDIES[w.study]["networks"][w.model]["geometry"],
-            split=["calibration", "test"],
+            "<results>/images/{geometry}/{split}.npy",
+            geometry=STUDY.networks[w.model].geometry,
+            split=STUDY.evaluation_splits,
         ),
     output:
-        files=[
-            "results/{study}/outputs/{model}/calibration.h5",
-            "results/{study}/outputs/{model}/test.h5",
-        ],
+        files=expand("<results>/outputs/{{model}}/{split}.h5", split=STUDY.evaluation_splits),
     log:
-        "results/{study}/logs/extract/{model}.log",
+        "<results>/logs/extract/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/extract/{model}.tsv"
+        "<results>/benchmarks/extract/{model}.tsv"
     wildcard_constraints:
-        model="|".join(COMPUTED) or "-",
+        model=STUDY.made_by("train", "head", "pretrained"),
     conda:
         "../../envs/workflow.yaml"
     params:
-        model=lambda w: w.model,
-        recipe=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"],
-        splits=["calibration", "test"],
-        extraction=lambda w: STUDIES[w.study]["extraction"],
+        settings=lambda w: {
+            "model": w.model,
+            "recipe": STUDY.networks[w.model].recipe,
+            "splits": STUDY.evaluation_splits,
+            "extraction": STUDY.extraction,
+        },
         code=fingerprint("extract"),
     script:
         "../scripts/extract.py"
 
 
-rule template:
-    """Write the images and classes, in order, that a file of brought logits must have.
+use rule extract as extract_features with:
+    """Run a model over the images that linear probes learn from."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        classes="<results>/dataset/manifest.tsv",
+        checkpoint="<results>/models/{model}/checkpoint.safetensors",
+        images=lambda w: (f"<results>/images/{STUDY.networks[w.model].geometry}/{w.split}.npy"),
+    output:
+        files=["<results>/outputs/{model}/{split}.h5"],
+    log:
+        "<results>/logs/extract_features/{model}/{split}.log",
+    benchmark:
+        "<results>/benchmarks/extract_features/{model}/{split}.tsv"
+    params:
+        settings=lambda w: {
+            "model": w.model,
+            "recipe": STUDY.networks[w.model].recipe,
+            "splits": [w.split],
+            "extraction": STUDY.extraction,
+        },
+        code=fingerprint("extract"),
 
-    snakemake --cores 1 --configfile studies/<study>.yaml results/<study>/template/images.csv
+
+rule template:
+    """Write the images and classes, in order, that a file of external outputs must have.
+
+    snakemake --cores 1 --configfile studies/<study>.yaml -- results/<study>/template/images.csv
     """
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
+        manifest="<results>/dataset/manifest.tsv",
     output:
-        images="results/{study}/template/images.csv",
-        classes="results/{study}/template/classes.csv",
+        images="<results>/template/images.csv",
+        classes="<results>/template/classes.csv",
     log:
-        "results/{study}/logs/template.log",
+        "<results>/logs/template.log",
     benchmark:
-        "results/{study}/benchmarks/template.tsv"
-    wildcard_constraints:
-        study="|".join(MEASURED) or "-",
+        "<results>/benchmarks/template.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        splits=lambda w: template_splits(STUDIES[w.study]),
+        settings={"splits": STUDY.template_splits},
         code=fingerprint("template"),
     script:
         "../scripts/template.py"
 
 
-rule brought:
+rule external:
     """Take a model's logits, and features where there are any, from a file of any framework."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
-        source=lambda w: brought_file(STUDIES[w.study], w.model),
+        manifest="<results>/dataset/manifest.tsv",
+        source=lambda w: STUDY.networks[w.model].recipe["logits"],
     output:
-        files=[
-            "results/{study}/outputs/{model}/calibration.h5",
-            "results/{study}/outputs/{model}/test.h5",
-        ],
+        files=expand("<results>/outputs/{{model}}/{split}.h5", split=STUDY.evaluation_splits),
     log:
-        "results/{study}/logs/brought/{model}.log",
+        "<results>/logs/external/{model}.log",
     benchmark:
-        "results/{study}/benchmarks/brought/{model}.tsv"
+        "<results>/benchmarks/external/{model}.tsv"
     wildcard_constraints:
-        model="|".join(BROUGHT) or "-",
+        model=STUDY.made_by("external"),
     conda:
         "../../envs/workflow.yaml"
     params:
-        model=lambda w: w.model,
-        sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
-        splits=SCORED,
-        order=lambda w: needed_splits(STUDIES[w.study], w.model),
-        template=lambda w: template_splits(STUDIES[w.study]),
-        images="results/{study}/template/images.csv",
-        record="results/{study}/models/{model}/order.sha256",
-        features=lambda w: needed_splits(STUDIES[w.study], w.model) != SCORED,
-        code=fingerprint("brought"),
+        settings=lambda w: {
+            "model": w.model,
+            "sha256": STUDY.networks[w.model].recipe.get("sha256"),
+            "splits": STUDY.evaluation_splits,
+            "order": STUDY.splits_of(w.model),
+            "template": STUDY.template_splits,
+            "features": STUDY.splits_of(w.model) != STUDY.evaluation_splits,
+        },
+        images="<results>/template/images.csv",
+        record="<results>/models/{model}/order.sha256",
+        code=fingerprint("external"),
     script:
-        "../scripts/brought.py"
+        "../scripts/external.py"
 
 
-use rule brought as brought_features with:
+use rule external as external_features with:
     """Take a model's features of the images that linear probes learn from, likewise."""
     output:
-        files=["results/{study}/outputs/{model}/{split}.h5"],
+        files=["<results>/outputs/{model}/{split}.h5"],
     log:
-        "results/{study}/logs/brought_features/{model}/{split}.log",
+        "<results>/logs/external_features/{model}/{split}.log",
     benchmark:
-        "results/{study}/benchmarks/brought_features/{model}/{split}.tsv"
+        "<results>/benchmarks/external_features/{model}/{split}.tsv"
     params:
-        model=lambda w: w.model,
-        sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
-        splits=lambda w: [w.split],
-        order=lambda w: needed_splits(STUDIES[w.study], w.model),
-        template=lambda w: template_splits(STUDIES[w.study]),
-        images="results/{study}/template/images.csv",
-        record="results/{study}/models/{model}/order.sha256",
-        features=True,
-        code=fingerprint("brought"),
+        settings=lambda w: {
+            "model": w.model,
+            "sha256": STUDY.networks[w.model].recipe.get("sha256"),
+            "splits": [w.split],
+            "order": STUDY.splits_of(w.model),
+            "template": STUDY.template_splits,
+            "features": True,
+        },
+        images="<results>/template/images.csv",
+        record="<results>/models/{model}/order.sha256",
+        code=fingerprint("external"),
 
 
-ruleorder: brought > brought_features
+ruleorder: extract > extract_features
+ruleorder: external > external_features
+
+
+rule accuracy:
+    """Compare public checkpoints with their published accuracy; one that is off ends it here."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        outputs=expand("<results>/outputs/{model}/test.h5", model=gated(STUDY)),
+    output:
+        table="<results>/accuracy.tsv",
+    log:
+        "<results>/logs/accuracy.log",
+    benchmark:
+        "<results>/benchmarks/accuracy.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={
+            "claims": claims(STUDY),
+            "population": POPULATION.get(test_set(STUDY.dataset.settings)),
+            "tolerance": STUDY.accuracy_tolerance,
+        },
+        code=fingerprint("accuracy"),
+    script:
+        "../scripts/accuracy.py"

@@ -1,39 +1,46 @@
 """From figures and tables to one page a study, and to which of the paper's claims hold."""
 
 
-rule summary:
-    """Say with numbers which of the paper's claims hold in the study."""
+rule tables:
+    """The models used, the high-accuracy, the low-accuracy and the other ones, for people."""
     input:
-        pairs="results/{study}/pairs.tsv",
-        classes=lambda w: expand(
-            "results/{study}/class_specialisation.tsv",
-            study=[w.study] if "figure4" in STUDIES[w.study]["figures"] else [],
-        ),
-        first=lambda w: expand(
-            "results/{study}/greedy_first.tsv",
-            study=[w.study] if "figure5" in STUDIES[w.study]["figures"] else [],
-        ),
-        features=lambda w: expand(
-            "results/{study}/figures/figure6.tsv",
-            study=[w.study] if "figure6" in STUDIES[w.study]["figures"] else [],
-        ),
-        downstream=lambda w: expand(
-            "results/{study}/figures/figure7.tsv",
-            study=[w.study] if "figure7" in STUDIES[w.study]["figures"] else [],
-        ),
+        models="<results>/models.tsv",
+        pairs="<results>/pairs.tsv",
+        published_models=[f"{path}/models.tsv" for path in STUDY.compared_with],
+        published_pairs=[f"{path}/pairs.tsv" for path in STUDY.compared_with],
     output:
-        tsv="results/{study}/summary.tsv",
-        md="results/{study}/summary.md",
+        tables=expand("<results>/tables/table{n}.{kind}", n=[1, 2, 3, 4], kind=["tsv", "md", "tex"]),
     log:
-        "results/{study}/logs/summary.log",
+        "<results>/logs/tables.log",
     benchmark:
-        "results/{study}/benchmarks/summary.tsv"
+        "<results>/benchmarks/tables.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        study=lambda w: w.study,
-        title=lambda w: STUDIES[w.study].get("title", ""),
-        mean=lambda w: STUDIES[w.study]["ensemble"],
+        settings={"mean": STUDY.ensemble, "paper": STUDY.paper_rows},
+        code=fingerprint("tables"),
+    script:
+        "../scripts/tables.py"
+
+
+rule summary:
+    """Say with numbers which of the paper's claims hold in the study."""
+    input:
+        pairs="<results>/pairs.tsv",
+        classes="<results>/class_specialisation.tsv" if "figure4" in STUDY.figures else [],
+        first="<results>/greedy_first.tsv" if "figure5" in STUDY.figures else [],
+        features="<results>/figures/figure6.tsv" if "figure6" in STUDY.figures else [],
+        downstream="<results>/figures/figure7.tsv" if "figure7" in STUDY.figures else [],
+    output:
+        multiext("<results>/summary", tsv=".tsv", md=".md"),
+    log:
+        "<results>/logs/summary.log",
+    benchmark:
+        "<results>/benchmarks/summary.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={"study": STUDY.name, "title": STUDY.title, "mean": STUDY.ensemble},
         code=fingerprint("summary"),
     script:
         "../scripts/summary.py"
@@ -43,66 +50,47 @@ rule report:
     """Put everything of a study on one page that needs no network."""
     input:
         template="workflow/report/report.html.j2",
-        figures=lambda w: expand(
-            "results/{study}/figures/{figure}.svg",
-            study=w.study,
-            figure=STUDIES[w.study]["figures"],
-        ),
-        pngs=lambda w: expand(
-            "results/{study}/figures/{figure}.png",
-            study=w.study,
-            figure=STUDIES[w.study]["figures"],
-        ),
-        tsvs=lambda w: expand(
-            "results/{study}/figures/{figure}.tsv",
-            study=w.study,
-            figure=STUDIES[w.study]["figures"],
-        ),
-        captions=lambda w: expand(
+        figures=expand("<results>/figures/{figure}.svg", figure=STUDY.figures),
+        pngs=expand("<results>/figures/{figure}.png", figure=STUDY.figures),
+        tsvs=expand("<results>/figures/{figure}.tsv", figure=STUDY.figures),
+        captions=expand(
             "workflow/report/{figure}.rst",
-            figure=[*STUDIES[w.study]["figures"], "contact_sheet", "recommendations"],
+            figure=[*STUDY.figures, "contact_sheet", "recommendations"],
         ),
-        tables=lambda w: [
-            *expand("results/{study}/tables/table{n}.tsv", study=w.study, n=[1, 2, 3, 4]),
-            *expand(
-                "results/{study}/calibration.tsv",
-                study=[w.study] if "pareto" in STUDIES[w.study]["figures"] else [],
-            ),
-            *expand(
-                "results/{study}/accuracy.tsv",
-                study=[w.study] if w.study in MEASURED and gated(STUDIES[w.study]) else [],
-            ),
-            *expand(
-                "results/{study}/class_specialisation.tsv",
-                study=[w.study] if "figure4" in STUDIES[w.study]["figures"] else [],
-            ),
-            *expand(
-                "results/{study}/recommendations.tsv",
-                study=[w.study] if "pareto" in STUDIES[w.study]["figures"] else [],
-            ),
+        tables=[
+            *expand("<results>/tables/table{n}.tsv", n=[1, 2, 3, 4]),
+            *expand("<results>/{table}.tsv", table=STUDY.reported_tables),
         ],
-        sheets=lambda w: expand(
-            "results/{study}/contact_sheets/{pair}.png",
-            study=w.study,
-            pair=["--".join(pair) for pair in STUDIES[w.study]["pairs"]],
+        sheets=expand(
+            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]
         ),
-        summary="results/{study}/summary.tsv",
-        models="results/{study}/models.tsv",
-        pairs="results/{study}/pairs.tsv",
-        manifest=lambda w: expand(
-            "results/{study}/dataset/manifest.tsv",
-            study=[w.study] if "pareto" in STUDIES[w.study]["figures"] else [],
-        ),
+        summary="<results>/summary.tsv",
+        models="<results>/models.tsv",
+        pairs="<results>/pairs.tsv",
+        manifest="<results>/dataset/manifest.tsv" if "pareto" in STUDY.figures else [],
     output:
-        html="results/{study}/report.html",
+        html="<results>/report.html",
     log:
-        "results/{study}/logs/report.log",
+        "<results>/logs/report.log",
     benchmark:
-        "results/{study}/benchmarks/report.tsv"
+        "<results>/benchmarks/report.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:
-        study=lambda w: STUDIES[w.study],
+        settings={"study": STUDY.settings},
         code=fingerprint("report"),
     script:
         "../scripts/report.py"
+
+
+rule study:
+    """Every figure and table, the summary and the report."""
+    input:
+        expand("<results>/{file}", file=["summary.md", "report.html"]),
+        expand("<results>/tables/table{n}.{kind}", n=[1, 2, 3, 4], kind=["tsv", "md", "tex"]),
+        expand(
+            "<results>/figures/{figure}.{kind}",
+            figure=STUDY.figures,
+            kind=["pdf", "svg", "png", "tsv"],
+        ),
+        STUDY.external_files,

@@ -4,41 +4,32 @@
 rule variants:
     """Compute the headline numbers under every variant of the choices that the paper leaves open."""
     input:
-        manifest="results/{study}/dataset/manifest.tsv",
-        calibration="results/{study}/calibration.tsv",
-        models="results/{study}/models.tsv",
-        outputs=lambda w: expand(
-            "results/{study}/outputs/{model}/test.h5",
-            study=w.study,
-            model=[k for k, m in STUDIES[w.study]["models"].items() if m["set"] == "main"],
-        ),
-        greedy=lambda w: expand(
-            "results/{study}/greedy.tsv",
-            study=[w.study] if "figure5" in STUDIES[w.study]["figures"] else [],
-        ),
-        features=lambda w: expand(
-            "results/{study}/features/{model}.tsv",
-            study=w.study,
-            model=STUDIES[w.study]["features"]["models"],
-        ),
+        manifest="<results>/dataset/manifest.tsv",
+        calibration="<results>/calibration.tsv",
+        models="<results>/models.tsv",
+        outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.main),
+        greedy="<results>/greedy.tsv" if "figure5" in STUDY.figures else [],
+        features=expand("<results>/features/{model}.tsv", model=STUDY.features.models),
     output:
-        table="results/{study}/variants.tsv",
+        table="<results>/variants.tsv",
     log:
-        "results/{study}/logs/variants.log",
+        "<results>/logs/variants.log",
     benchmark:
-        "results/{study}/benchmarks/variants.tsv"
+        "<results>/benchmarks/variants.tsv"
     conda:
         "../../envs/workflow.yaml"
     threads: 4
     params:
-        members=lambda w: [k for k, m in STUDIES[w.study]["models"].items() if m["set"] == "main"],
-        chosen=lambda w: {
-            "mean": STUDIES[w.study]["ensemble"],
-            "protocol": STUDIES[w.study]["protocol"],
-            "statistic": STUDIES[w.study]["features"]["statistic"],
-            "direction": STUDIES[w.study]["features"]["direction"],
+        settings={
+            "members": STUDY.main,
+            "chosen": {
+                "mean": STUDY.ensemble,
+                "protocol": STUDY.protocol,
+                "statistic": STUDY.features.statistic,
+                "direction": STUDY.features.direction,
+            },
+            "target": STUDY.features.target,
         },
-        target=lambda w: STUDIES[w.study]["features"]["target"],
         code=fingerprint("variants"),
     script:
         "../scripts/variants.py"
@@ -47,16 +38,13 @@ rule variants:
 rule sensitivity:
     """How the headline numbers move with the choices that the paper leaves open."""
     input:
-        variants="results/{study}/variants.tsv",
+        variants="<results>/variants.tsv",
     output:
-        pdf="results/{study}/figures/sensitivity.pdf",
-        svg="results/{study}/figures/sensitivity.svg",
-        png="results/{study}/figures/sensitivity.png",
-        tsv="results/{study}/figures/sensitivity.tsv",
+        multiext("<results>/figures/sensitivity", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:
-        "results/{study}/logs/sensitivity.log",
+        "<results>/logs/sensitivity.log",
     benchmark:
-        "results/{study}/benchmarks/sensitivity.tsv"
+        "<results>/benchmarks/sensitivity.tsv"
     conda:
         "../../envs/workflow.yaml"
     params:

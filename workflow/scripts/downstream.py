@@ -29,7 +29,9 @@ MEAN = "mean"  # name of the row of all tasks
 def downstream(
     *,
     tasks: str,
-    outputs: list[str],
+    train: list[str],
+    val: list[str],
+    test: list[str],
     table: str,
     models: list[str],
     regularisation: list[float],
@@ -41,8 +43,8 @@ def downstream(
     ----------
     tasks : str
         Manifest of the multi-label dataset.
-    outputs : list of str
-        Outputs files of each model on the training, validation and test splits.
+    train, val, test : list of str
+        Outputs files of each model on the training, validation and test split.
     table : str
         Table to write: `model_1`; `model_2`, empty for the first model alone; `task`, or "mean";
         `average_precision`, of the mean with its 95 % interval over test images; `l2` and
@@ -55,9 +57,9 @@ def downstream(
     torch.set_num_threads(threads)
     manifest = Manifest.read(tasks)
     features = {}
-    for place, model in enumerate(models):
+    for model, *paths in zip(models, train, val, test, strict=True):
         parts = []
-        for split, path in zip(SPLITS, outputs[3 * place : 3 * place + 3], strict=True):
+        for split, path in zip(SPLITS, paths, strict=True):
             with Outputs(path, manifest.splits[split]) as file:
                 parts.append(file.read("features"))
         features[model] = parts

@@ -13,8 +13,7 @@ from workflow.lib.data.images import Images
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.models import networks
 from workflow.lib.models.inference import Inference
-from workflow.lib.outputs import digests
-from workflow.lib.outputs import store as outputs
+from workflow.lib.outputs import digests, store
 from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
@@ -23,7 +22,7 @@ log = logging.getLogger("uncorrelated")
 def extract(
     *,
     manifest: str,
-    tasks: str | list[str],
+    classes: str,
     checkpoint: str,
     images: list[str],
     files: list[str],
@@ -39,9 +38,9 @@ def extract(
     Parameters
     ----------
     manifest : str
-        Of the study, whose classes the logits are of.
-    tasks : str or empty list
-        Manifest of the images, if they are of another dataset.
+        Of the images.
+    classes : str
+        Manifest of the study, whose classes the logits are of.
     checkpoint : str
     images, files : list of str
         Prepared images of each split, and the outputs file to make of it.
@@ -57,10 +56,9 @@ def extract(
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # logits to float32's own precision on any GPU
-    classes = Manifest.read(manifest).classes
-    table = Manifest.read(tasks or manifest)
+    table, outputs = Manifest.read(manifest), len(Manifest.read(classes).classes)
     device = networks.device()
-    classifier = networks.load_classifier(checkpoint, recipe, len(classes)).to(device)
+    classifier = networks.load_classifier(checkpoint, recipe, outputs).to(device)
     attributes = {
         "model": model,
         "weights": digests.digest(checkpoint),
@@ -77,9 +75,9 @@ def extract(
         prepared = Images([pixels], recipe["input"]["mean"], recipe["input"]["std"], device)
         log.info("%s on %s: %d images", model, split, len(prepared))
         if len(prepared) != len(table.splits[split].labels):
-            raise InputError(f"{pixels} is not of the dataset in {tasks or manifest}; delete it")
+            raise InputError(f"{pixels} is not of the dataset in {manifest}; delete it")
         inference = Inference(classifier, prepared, model=model, **extraction)
-        outputs.write(file, table.splits[split], inference, attributes, inputs=[pixels])
+        store.write(file, table.splits[split], inference, attributes, inputs=[pixels])
 
 
 if "snakemake" in globals():

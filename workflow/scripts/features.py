@@ -28,7 +28,8 @@ log = logging.getLogger("uncorrelated")
 def features(
     *,
     manifest: str,
-    outputs: list[str],
+    learnt: list[str],
+    scored: list[str],
     table: str,
     base: str,
     model: str,
@@ -44,8 +45,8 @@ def features(
     Parameters
     ----------
     manifest : str
-    outputs : list of str
-        Outputs files of the base on `data` and on the test split, then those of the model.
+    learnt, scored : list of str
+        Outputs files of the base and of the model, on `data` and on the test split.
     table : str
         Table to write. `what` is "share" or "compression"; with `share` and `seed`, or with
         `statistic` and `direction`; the dimensions kept of the base and of the model; `l2`,
@@ -71,8 +72,8 @@ def features(
     truth = torch.from_numpy(splits["test"].labels).to(device)
     rows = []
     with contextlib.ExitStack() as files:
-        learnt = _side_by_side(outputs[0::2], splits[data], device, files)
-        scored = _side_by_side(outputs[1::2], splits["test"], device, files)
+        learnt = _side_by_side(learnt, splits[data], device, files)
+        scored = _side_by_side(scored, splits["test"], device, files)
         first, second = (part.shape[1] for part in learnt.parts)
         # Where all features take a small part of the memory, probes have room beside them; else
         # each probe takes from the files what it needs.

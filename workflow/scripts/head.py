@@ -35,7 +35,7 @@ def head(
     *,
     manifest: str,
     images: list[str],
-    parent: list[str],
+    parents: list[str],
     weights: list[str] | str,
     checkpoint: str,
     recipe: dict,
@@ -49,7 +49,7 @@ def head(
     manifest : str
     images : list of str
         Arrays of the splits in `recipe["data"]`, in that order, for the head `lbfgs`.
-    parent : list of str
+    parents : list of str
         Checkpoint of the network that this one comes from, if there is one.
     weights : str or empty list
         Checkpoint from elsewhere, for the head `checkpoint`.
@@ -65,7 +65,7 @@ def head(
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False  # features as they are extracted
     table = Manifest.read(manifest)
-    inputs = dates([*images, *parent, *([weights] if weights else [])])
+    inputs = dates([*images, *parents, *([weights] if weights else [])])
     path = Path(checkpoint)
     part = part_of(path, [recipe, code, table.source, inputs])
     if not part.exists():
@@ -74,7 +74,7 @@ def head(
             networks.load_into(network, networks.load_tensors(weights)[1], weights)
             networks.save(part, recipe, network)
         else:
-            made, network, parts = _with_head(table, images, parent[0], path, recipe, code)
+            made, network, parts = _with_head(table, images, parents[0], path, recipe, code)
             networks.save(part, made, network, **parts)
     publish(part, path)
 

@@ -15,10 +15,10 @@ WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Uncle
 def summary(
     *,
     pairs: str,
-    classes: list[str],
-    first: list[str],
-    features: list[str],
-    downstream: list[str],
+    classes: str | list[str],
+    first: str | list[str],
+    features: str | list[str],
+    downstream: str | list[str],
     tsv: str,
     md: str,
     study: str,
@@ -31,7 +31,7 @@ def summary(
     ----------
     pairs : str
         Table of pairs.
-    classes, first, features, downstream : list of str
+    classes, first, features, downstream : str or empty list
         Table of class specialisation, of the best first members of greedy ensembles, and those
         that figures 6 and 7 draw;
         claims whose table the study does not have are left out.
@@ -48,14 +48,14 @@ def summary(
         claims.improvement_is_linear(rows),
         claims.conversion_grows(rows),
     ]
-    asked: list[tuple[list[str], Callable[[pd.DataFrame], Claim]]] = [
+    asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
         (classes, claims.models_specialise),
         (first, lambda table: claims.low_accuracy_helps(table, mean)),
         (features, claims.combined_features_win),
         (features, claims.divergence_compresses),
         (downstream, claims.diverse_pairs_transfer),
     ]
-    found += [ask(read_table(*path)) for path, ask in asked if path]
+    found += [ask(read_table(path)) for path, ask in asked if path]
     with replacing(tsv) as part:
         pd.DataFrame(found).to_csv(part, sep="\t", index=False)
     with replacing(md) as part:

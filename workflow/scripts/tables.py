@@ -29,9 +29,9 @@ def tables(
     pairs: str,
     published_models: Sequence[str],
     published_pairs: Sequence[str],
+    tables: Sequence[str],
     mean: str,
     paper: dict[str, str],
-    **outputs: str,
 ) -> None:
     """Write each table in each format.
 
@@ -41,13 +41,13 @@ def tables(
         Tables of models and of pairs.
     published_models, published_pairs : sequence of str
         The same of published studies.
+    tables : sequence of str
+        Files to write: `table1.tsv`, `table1.md`, `table1.tex`, and so on to `table4.tex`.
     mean : str
         Which mean of two models' predictions to take from the pairs.
     paper : dict of str to str
         Names of published models to compare models with, by their keys; if there are none, the
         tables have no columns for them.
-    **outputs : str
-        Files to write: `table1_tsv`, `table1_md`, `table1_tex`, and so on to `table4_tex`.
     """
     chosen = select_models(read_table(models), read_table(pairs), mean)
     known = [
@@ -58,13 +58,15 @@ def tables(
         if paper:
             table = add_published(table, pd.concat(known), paper)
         cells, notes = format_models(table)
-        for suffix, text in {
-            "tsv": table.to_csv(sep="\t", index=False),
-            "md": to_markdown(cells, notes),
-            "tex": to_latex(cells, notes),
-        }.items():
-            with replacing(outputs[f"table{number}_{suffix}"]) as part:
-                Path(part).write_text(text, encoding="utf-8")
+        texts = {
+            ".tsv": table.to_csv(sep="\t", index=False),
+            ".md": to_markdown(cells, notes),
+            ".tex": to_latex(cells, notes),
+        }
+        for path in map(Path, tables):
+            if path.stem == f"table{number}":
+                with replacing(path) as part:
+                    part.write_text(texts[path.suffix], encoding="utf-8")
 
 
 if "snakemake" in globals():

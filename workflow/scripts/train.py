@@ -25,7 +25,7 @@ def train(
     *,
     manifest: str,
     images: list[str],
-    parent: list[str],
+    parents: list[str],
     checkpoint: str,
     recipe: dict,
     code: list[str],
@@ -40,7 +40,7 @@ def train(
     images : list of str
         Arrays of the splits in `recipe["data"]`, in that order; none where the recipe has the
         augmentation `random-resized-crop`, which needs the files themselves.
-    parent : list of str
+    parents : list of str
         Checkpoint of the network that this one starts from or learns from, if there is one.
     checkpoint : str
         The .safetensors file to write. The state of an interrupted training lies beside it, and
@@ -68,16 +68,16 @@ def train(
         pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     if len(pixels) != len(labels):
         raise InputError(f"{images} hold {len(pixels)} images, but {manifest} lists {len(labels)}")
-    objective = _objective(recipe, pixels, labels, table.classes, parent)
+    objective = _objective(recipe, pixels, labels, table.classes, parents)
     resume = Path(checkpoint).with_name("resume.pt")
     digests = [table.splits[name].digest for name in recipe["data"]]
-    tag = [digests, table.source, code, dates([*images, *parent])]
+    tag = [digests, table.source, code, dates([*images, *parents])]
     training.train(objective, recipe, resume, tag)
     network = objective.clip.visual if recipe["objective"] == "clip" else objective.network
     networks.save(checkpoint, recipe, network, **objective.parts())
 
 
-def _objective(recipe, images, labels, names, parent) -> objectives.Objective:
+def _objective(recipe, images, labels, names, parents) -> objectives.Objective:
     classes = len(names)
     space = recipe.get("labels", "classes")
     if space == "shades":
@@ -90,7 +90,7 @@ def _objective(recipe, images, labels, names, parent) -> objectives.Objective:
     }[recipe["objective"]]
     torch.manual_seed(recipe["seed"])
     if recipe["head"] == "fine-tuned":
-        network = networks.pretrained(parent[0], outputs, recipe)
+        network = networks.pretrained(parents[0], outputs, recipe)
     else:
         network = networks.create(recipe, outputs)
     arguments = (recipe, images, torch.from_numpy(labels).to(images.device), network)
@@ -100,7 +100,7 @@ def _objective(recipe, images, labels, names, parent) -> objectives.Objective:
         case "clip":
             return objectives.Clip(*arguments, names)
         case "distillation":
-            teacher = networks.load_classifier(parent[0], {}, classes).to(images.device)
+            teacher = networks.load_classifier(parents[0], {}, classes).to(images.device)
             return objectives.Distillation(*arguments, teacher)
         case "supervised":
             return objectives.Supervised(*arguments)

@@ -38,7 +38,7 @@ def variants(
     calibration: str,
     models: str,
     outputs: list[str],
-    greedy: list[str],
+    greedy: str | list[str],
     features: list[str],
     table: str,
     members: list[str],
@@ -57,7 +57,7 @@ def variants(
         Table of models.
     outputs : list of str
         Outputs files of `members` on the test split.
-    greedy : list of str
+    greedy : str or empty list
         Table of greedy ensembles, if there is one.
     features : list of str
         Tables of probes on features, one a model.
@@ -82,7 +82,7 @@ def variants(
     ]
     rows = of_pairs(inside, split, known, fitted, threads)
     if greedy:
-        rows += of_greedy(read_table(greedy[0]))
+        rows += of_greedy(read_table(greedy))
     if features:
         probes = pd.concat([read_table(file) for file in features], ignore_index=True)
         rows += of_features(probes, known, target)

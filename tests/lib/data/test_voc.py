@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.voc import write_annotation, write_sets
 from workflow.lib.data import voc
 from workflow.lib.data.voc import VocObject
 from workflow.lib.measures import average_precision
@@ -196,14 +197,14 @@ def test_annotations_and_sets_are_read_as_they_were_written(tmp_path):
     (tmp_path / "JPEGImages").mkdir()
     (tmp_path / "JPEGImages/000001.jpg").touch()
     file = tmp_path / "Annotations/000001.xml"
-    voc.write_annotation(file, (42, 43, 1), objects, {"database": "mine", "image": "a; b"})
+    write_annotation(file, (42, 43, 1), objects, {"database": "mine", "image": "a; b"})
     assert voc.read_annotation(file) == objects
     assert "<filename>000001.jpg</filename>" in file.read_text()
     assert "<width>42</width>" in file.read_text()
     classes = ["R&D <coat>", "ankle-boot", "bag"]
     labels = voc.labels_of([objects], classes)
     assert labels.tolist() == [[0, 1, -1]]
-    voc.write_sets(tmp_path, {"test": ["000001"]}, {"test": labels}, classes)
+    write_sets(tmp_path, {"test": ["000001"]}, {"test": labels}, classes)
     assert (tmp_path / "ImageSets/Main/ankle-boot_test.txt").read_text() == "000001  1\n"
     read = voc.read_voc(tmp_path, "test")
     assert read.labels.tolist() == labels.tolist()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,16 @@ def timm(name, **changes):
 
 def study(dataset=VALIDATION, pretraining=None, **models):
     networks = {**(pretraining or {}), **models}
-    return {"dataset": dataset, "models": {key: {} for key in models}, "networks": networks}
+    return SimpleNamespace(
+        dataset=SimpleNamespace(settings=dataset),
+        models={key: {} for key in models},
+        networks={
+            key: SimpleNamespace(
+                recipe=own["recipe"], parents=[own["parent"]] if own["parent"] else []
+            )
+            for key, own in networks.items()
+        },
+    )
 
 
 def clip(name, **own):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, voc
+from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, scenes, voc
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split, divide_all, draws_from_training
 from workflow.lib.run.errors import InputError
@@ -33,6 +33,9 @@ stands for them where they are many; `read(path, splits)`, which gives class nam
 and `opener(path)`, which makes a function from an id to an image, or to what Pillow can open.
 """
 
+TASKS = {"voc": voc, "scenes": scenes}
+"""The module of each kind of multi-label dataset; `voc` has `files`, and both have `opener`."""
+
 
 def source_files(dataset: Mapping) -> list[str]:
     """List the files of a dataset that Snakemake is to watch, by date and content.
@@ -43,17 +46,14 @@ def source_files(dataset: Mapping) -> list[str]:
     Parameters
     ----------
     dataset : mapping
-        `kind`, `path` and `splits` as in the configuration. Of the kind `scenes`, which a rule
-        makes, the file is the listing of their folder.
+        `kind`, `path` and `splits` as in the configuration.
 
     Raises
     ------
     InputError
         If the dataset's folder does not exist.
     """
-    if dataset["kind"] == "scenes":
-        return [f"{dataset['path']}.sha256"]
-    module = voc if dataset["kind"] == "voc" else KINDS[dataset["kind"]]
+    module = (KINDS | TASKS)[dataset["kind"]]
     return module.files(dataset["path"], dataset.get("splits", {}))
 
 
@@ -74,16 +74,17 @@ class Decoder:
 
     Parameters
     ----------
-    kind : {'fashion-mnist', 'folder', 'imagenet', 'parquet'}
+    kind : str
+        Of `KINDS` or `TASKS`.
     path : str
-        The dataset's folder.
+        The dataset's folder; of scenes, their array.
     mode : {'L', 'RGB'}
         Pillow's name of the colour mode to convert to.
     """
 
     def __init__(self, kind: str, path: str, mode: str):
         self.kind, self.path, self.mode = kind, path, mode
-        self._open = KINDS[kind].opener(path)
+        self._open = (KINDS | TASKS)[kind].opener(path)
 
     def __call__(self, example: str) -> Image.Image:
         """Decode one image.

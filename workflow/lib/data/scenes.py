@@ -5,9 +5,10 @@ four garments, each number as likely, on a canvas half as wide and high again as
 garments hide what is behind them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from PIL import Image
 
 from workflow.lib.data.voc import VocObject
 from workflow.lib.run.errors import InputError
@@ -131,3 +132,14 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
     """First column, first row, last column, last row of what is true, counted from 1."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     return (int(columns[0]) + 1, int(rows[0]) + 1, int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def opener(path: str) -> Callable[[str], Image.Image]:
+    """Make a function that gives the scene of an id, which begins with its row in the array."""
+    whole = np.load(path, mmap_mode="r")
+
+    def open_scene(example: str) -> Image.Image:
+        scene = whole[int(example.partition(":")[0])]
+        return Image.fromarray(scene[0] if len(scene) == 1 else scene.transpose(1, 2, 0))
+
+    return open_scene

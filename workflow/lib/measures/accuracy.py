@@ -12,11 +12,15 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import Outputs
+
+if TYPE_CHECKING:
+    from workflow.lib.study.load import Study
 
 TABLE = Path(__file__).parents[3] / "resources" / "accuracy" / "published.csv"
 POPULATION = {"imagenet": 50_000, "imagenet_v2": 10_000}
@@ -42,13 +46,12 @@ def test_set(dataset: Mapping) -> str | None:
     return "imagenet"
 
 
-def claims(study: Mapping) -> dict[str, dict]:
+def claims(study: "Study") -> dict[str, dict]:
     """Look up what is published of a study's public checkpoints.
 
     Parameters
     ----------
-    study : mapping
-        A completed study (see `configuration.complete`).
+    study : Study
 
     Returns
     -------
@@ -58,26 +61,24 @@ def claims(study: Mapping) -> dict[str, dict]:
         which says how the published preprocessing differs or why there is no number. Empty if no
         number is known of any, or the test images are not ImageNet's.
     """
-    column = test_set(study["dataset"])
+    column = test_set(study.dataset.settings)
     if column is None:
         return {}
     found = {}
-    for model in study["models"]:
-        network = study["networks"][model]
-        recipe = network["recipe"]
-        parent = study["networks"][network["parent"]]["recipe"] if network["parent"] else {}
-        if "timm" in recipe:
-            own = _timm(recipe, column)
-        elif recipe["head"] == "zero-shot" and "open_clip" in parent:
-            own = _open_clip(parent, column)
-        else:
-            own = None
+    for model in study.models:
+        network = study.networks[model]
+        origins = [study.networks[parent].recipe for parent in network.parents]
+        own = None
+        if "timm" in network.recipe:
+            own = _timm(network.recipe, column)
+        elif network.recipe["head"] == "zero-shot" and "open_clip" in origins[0]:
+            own = _open_clip(origins[0], column)
         if own:
             found[model] = own
     return found if any(own["published"] is not None for own in found.values()) else {}
 
 
-def gated(study: Mapping) -> list[str]:
+def gated(study: "Study") -> list[str]:
     """List the models whose published accuracy is known."""
     return [model for model, own in claims(study).items() if own["published"] is not None]
 

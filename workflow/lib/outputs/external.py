@@ -27,7 +27,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from workflow.lib.data.splits import HELD, Split
+from workflow.lib.data.splits import Split
 from workflow.lib.outputs.digests import recorded
 from workflow.lib.outputs.store import BLOCK
 from workflow.lib.run.errors import InputError
@@ -35,51 +35,26 @@ from workflow.lib.run.errors import InputError
 log = logging.getLogger("uncorrelated")
 
 ID = ("ids", "id")  # what the ids may be called
-SCORED = list(HELD)
 # What NumPy and h5py let through of damaged files.
 DAMAGED = (OSError, EOFError, RuntimeError, TypeError, ValueError, tokenize.TokenError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
-def needed_splits(study: Mapping, model: str) -> list[str]:
-    """List the splits whose images a model's file must have, in the template's order.
+def missing_files(study) -> list[str]:
+    """Say of each file of external outputs that is not there how to make it.
 
     Parameters
     ----------
-    study : mapping
-        A completed study (see `configuration.complete`).
-    model : str
-        Key of a model.
+    study : Study
     """
-    features = study["features"]
-    probed = [*features["models"], features["base"]] if features["models"] else []
-    return [*SCORED, features["data"]] if model in probed else SCORED
-
-
-def template_splits(study: Mapping) -> list[str]:
-    """List the splits of the template: all that any file of the study must hold."""
-    models = [
-        key for key, network in study["networks"].items() if network["recipe"]["head"] == "logits"
+    return [
+        f"models.{key}.logits: there is no file {network.recipe['logits']}; the command "
+        f"`snakemake --cores 1 --configfile <yours> -- results/{study.name}/template/images.csv` "
+        f"lists the images whose logits it must hold, and classes.csv beside it the order of the "
+        f"classes"
+        for key, network in study.networks.items()
+        if network.maker == "external" and not os.path.isfile(network.recipe["logits"])
     ]
-    return max([SCORED, *(needed_splits(study, model) for model in models)], key=len)
-
-
-def brought_file(study: Mapping, model: str) -> str:
-    """Give the path of a model's file.
-
-    Raises
-    ------
-    InputError
-        If there is none; the message says how to make it.
-    """
-    path = study["networks"][model]["recipe"]["logits"]
-    if not os.path.isfile(path):
-        raise InputError(
-            f"models.{model}.logits: there is no file {path}; the command `snakemake --cores 1 "
-            f"results/{study['study']}/template/images.csv` (with the same --configfile) lists the "
-            f"images whose logits it must hold, and classes.csv beside it the order of the classes"
-        )
-    return path
 
 
 @dataclass

@@ -24,7 +24,8 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     Parameters
     ----------
     function
-        Takes every named input, output and parameter of the rule as a keyword argument, and
+        Takes every named input, output and parameter of the rule as a keyword argument, those of
+        the parameter `settings` one by one, and
         `threads` and `code` (the rule's fingerprint) if its signature has them.
     snakemake
         The object that Snakemake puts into a script.
@@ -43,6 +44,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     )
     logging.captureWarnings(True)
     arguments = dict(snakemake.params.items())
+    arguments |= arguments.pop("settings", {})
     arguments["threads"] = snakemake.threads
     for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
         arguments.pop(name, None)

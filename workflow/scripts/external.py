@@ -13,7 +13,7 @@ from workflow.lib.run.errors import InputError
 log = logging.getLogger("uncorrelated")
 
 
-def brought(
+def external(
     *,
     manifest: str,
     source: str,
@@ -102,4 +102,4 @@ def brought(
 if "snakemake" in globals():
     from workflow.lib.run.script import run_script
 
-    run_script(brought, snakemake)
+    run_script(external, snakemake)

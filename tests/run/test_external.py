@@ -18,7 +18,7 @@ BROUGHT = {
     "  low: {category: hparam, set: low, epochs: 1}":
         "  low: {category: hparam, set: low, logits: brought/low.csv}",
 }  # fmt: skip
-RULES = ("template", "brought", "brought_features")
+RULES = ("template", "external", "external_features")
 
 
 def export(checkout, model, splits):
@@ -68,7 +68,7 @@ def test_brought_logits_give_the_same_numbers(bringing):
     before = numbers(bringing)
     planned = bringing.planned()
     assert {rule: planned.get(rule, 0) for rule in RULES} == {
-        "template": 0, "brought": 3, "brought_features": 1,
+        "template": 0, "external": 3, "external_features": 1,
     }  # fmt: skip
     assert not {"train", "head", "images", "dataset"} & set(planned)
     bringing.run()
@@ -83,7 +83,7 @@ def test_a_file_that_is_not_there_is_told_and_the_template_can_still_be_had(brin
     assert output.returncode != 0
     assert re.search(
         r"models\.low\.logits: there is no file brought/low\.csv; the command `snakemake "
-        r"--cores 1 results/small/template/images\.csv`", output.stdout,
+        r"--cores 1 --configfile <yours> -- results/small/template/images\.csv`", output.stdout,
     )  # fmt: skip
     bringing.run("results/small/template/images.csv")
     folder = bringing.path / "results/small/template"
@@ -98,7 +98,7 @@ def test_a_bad_file_is_named_and_leaves_nothing(bringing):
     path = bringing.path / "brought/efficientnet.h5"
     with h5py.File(path, "r+") as file:
         file["logits"][7, 3] = np.nan
-    output = bringing.snakemake("--until", "brought")
+    output = bringing.snakemake("--until", "external")
     assert output.returncode != 0
     assert "brought/efficientnet.h5: the logits of image 'train/" in output.stdout
     folder = bringing.path / "results/small/outputs/efficientnet"

@@ -17,7 +17,7 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import Outputs
 from workflow.lib.run.errors import InputError
-from workflow.scripts.brought import brought
+from workflow.scripts.external import external
 from workflow.scripts.template import template
 
 FASHION_MNIST = Path("resources/fashion-mnist")
@@ -113,7 +113,7 @@ def bring(dataset, source, splits=SCORED, order=SCORED, template=None, features=
     files = [dataset.parent / "outputs" / source.stem / f"{split}.h5" for split in splits]
     for file in files:
         file.unlink(missing_ok=True)
-    brought(
+    external(
         manifest=str(dataset), source=str(source), files=[str(file) for file in files], model="vit",
         sha256=sha256, splits=splits, order=order, template=template or order,
         images="results/mine/template/images.csv", record=str(record_of(dataset, source)),

@@ -1,0 +1,18 @@
+"""What happens before and after the jobs of a run, and inside a job of a cluster."""
+
+from workflow.lib.run.resume import discard_kept
+from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
+
+
+onstart:
+    jobs = cancel_left_behind(workflow.workdir_init)
+    if jobs:
+        logger.warning(f"Cancelled jobs of an earlier run that was killed: {' '.join(jobs)}")
+
+
+onsuccess:
+    discard_kept(f"results/{STUDY.name}")
+
+
+if workflow.remote_exec:
+    run_rules_here(workflow)
