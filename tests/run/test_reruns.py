@@ -20,16 +20,17 @@ DRAWN = {
     **once("figure1", "figure2", "figure8", "report"),
     **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
-    **once("contact_sheet", "summary"),
+    **once("contact_sheet"),
 }
 AFTER_VARIANTS = once("sensitivity", "report")
 AFTER_PAIRS = {
-    **once("figure1", "figure2", "figure8", "figure6", "figure7", "tables", "summary", "variants"),
+    **once("comparison", "figure1", "figure2", "figure8", "combined", "figure6", "transfer"),
+    **once("figure7", "tables", "summary", "variants"),
     **AFTER_VARIANTS,
 }
 SPECIALISATION = once(
-    "specialisation", "class_specialisation", "contact_sheet", "figure3", "figure4", "summary",
-    "report",
+    "specialisation", "angles", "class_specialisation", "contact_sheet", "figure3", "figure4",
+    "summary", "report",
 )  # fmt: skip
 RECOMMENDATIONS = once("recommendations", "pareto", "report")
 GREEDY = {**once("greedy", "figure5", "summary", "variants"), **AFTER_VARIANTS}
@@ -87,17 +88,17 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "band: [0.5, 0.95]", "band: [0.4, 0.95]", {"pairs": 1, **AFTER_PAIRS}),
         (SMALL, "ensemble: probability", "ensemble: logit",
          {name: 1 for name in {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, "figure5": 1}
-          if name != "figure6"}),
+          if name not in ("combined", "figure6")}),
         (SMALL, "- [base, reinit]", "- [base, efficientnet]", {"figure2": 1, **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
          once("class_specialisation", "figure4", "summary", "report")),
         # what the analyses are of
         (SMALL, "greedy: {size: 4}", "greedy: {size: 3}", GREEDY),
         (SMALL, "  seeds: 2", "  seeds: 3",
-         {"features": 2, "figure6": 1, "variants": 1, "summary": 1, **AFTER_VARIANTS}),
+         {"features": 2, **once("combined", "figure6", "variants", "summary"), **AFTER_VARIANTS}),
         (SMALL, "clip-zero-shot], regularisation: [0.01, 0.1]}",
          "clip-zero-shot], regularisation: [0.01]}",
-         {"downstream": 3, **once("figure7", "summary", "report")}),
+         {"downstream": 3, **once("transfer", "figure7", "summary", "report")}),
         # a model's recipe, and that of one that others start from
         (SMALL, "label_smoothing: 0.2", "label_smoothing: 0.3",
          {"train": 1, "extract": 1, **AGGREGATES}),

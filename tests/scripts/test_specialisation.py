@@ -11,6 +11,7 @@ from workflow.lib.measures.specialisation import OUTCOMES
 from workflow.lib.outputs.store import write
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
+from workflow.scripts.angles import angles
 from workflow.scripts.class_specialisation import class_specialisation, group_labels
 from workflow.scripts.figures.contact_sheet import choose, contact_sheet, describe
 from workflow.scripts.figures.figure3 import figure3
@@ -153,12 +154,19 @@ def test_mean_of_logits_is_another_ensemble(study, tmp_path):
     assert (one["prediction_1"] != one["prediction_2"])[differ].all()
 
 
+def draw3(specialisation, folder):
+    made = files(folder, "figure3")
+    table = made.pop("tsv")
+    angles(specialisation=specialisation, table=table)
+    figure3(specialisation=specialisation, table=table, **made)
+
+
 def test_no_pairs_give_empty_tables_and_figures_that_say_so(tmp_path):
     table = run(tmp_path, [])
     assert table.read_text() == "\t".join(COLUMNS) + "\n"
     summary = by_class(tmp_path)
     assert len(read_table(summary)) == 0
-    figure3(specialisation=str(table), **files(tmp_path, "figure3"))
+    draw3(str(table), tmp_path)
     figure4(table=str(summary), **files(tmp_path, "figure4"))
     for number in (3, 4):
         assert len(pd.read_csv(tmp_path / f"figure{number}.tsv", sep="\t")) == 0
@@ -240,7 +248,7 @@ def test_a_range_among_classes_called_by_other_numbers_is_refused():
 
 
 def test_figure3_draws_what_its_table_counts(study, tmp_path):
-    figure3(specialisation=str(study / "specialisation.tsv"), **files(tmp_path, "figure3"))
+    draw3(str(study / "specialisation.tsv"), tmp_path)
     table = pd.read_csv(tmp_path / "figure3.tsv", sep="\t")
     rows = read_table(study / "specialisation.tsv")
     bars = table[table["what"] == "histogram"]
@@ -266,7 +274,7 @@ def test_figure3_draws_what_its_table_counts(study, tmp_path):
 def test_figures_are_the_same_bytes_every_time(study, tmp_path):
     for turn in ("a", "b"):
         table = study / "specialisation.tsv"
-        figure3(specialisation=str(table), **files(tmp_path / turn, "figure3"))
+        draw3(str(table), tmp_path / turn)
         figure4(table=str(study / "class_specialisation.tsv"), **files(tmp_path / turn, "figure4"))
     made = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert len(made) == 8
@@ -276,7 +284,7 @@ def test_figures_are_the_same_bytes_every_time(study, tmp_path):
 
 def test_one_pair_without_groups_is_drawn(tmp_path):
     table, summary = run(tmp_path, [["base", "seed"]]), by_class(tmp_path, {})
-    figure3(specialisation=str(table), **files(tmp_path, "figure3"))
+    draw3(str(table), tmp_path)
     figure4(table=str(summary), **files(tmp_path, "figure4"))
     bars = pd.read_csv(tmp_path / "figure3.tsv", sep="\t").query("what == 'histogram'")
     counts = bars.groupby("outcome")["count"].sum()

@@ -131,14 +131,33 @@ rule downstream:
         "../scripts/downstream.py"
 
 
-rule figure7:
-    """A further task: accuracy and diversity of single models, and pairs of them."""
+rule transfer:
+    """Put what models and pairs do on the task beside what is known of them."""
     input:
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
         probes=expand("<results>/downstream/probes/{model}.tsv", model=STUDY.downstream.models),
     output:
-        multiext("<results>/figures/figure7", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        table="<results>/figures/figure7.tsv",
+    log:
+        "<results>/logs/transfer.log",
+    benchmark:
+        "<results>/benchmarks/transfer.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={"base": STUDY.features.base, "mean": STUDY.ensemble},
+        code=fingerprint("transfer"),
+    script:
+        "../scripts/transfer.py"
+
+
+rule figure7:
+    """A further task: accuracy and diversity of single models, and pairs of them."""
+    input:
+        table="<results>/figures/figure7.tsv",
+    output:
+        multiext("<results>/figures/figure7", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure7.log",
     benchmark:
@@ -146,7 +165,6 @@ rule figure7:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"base": STUDY.features.base, "mean": STUDY.ensemble},
         code=fingerprint("figures/figure7"),
     script:
         "../scripts/figures/figure7.py"

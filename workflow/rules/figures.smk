@@ -1,12 +1,33 @@
 """From tables of pairs to the figures that published numbers are enough for."""
 
 
-rule figure1:
-    """Error inconsistency with the base by category."""
+rule comparison:
+    """Choose the main models as compared with the base, and average each category."""
     input:
         pairs="<results>/pairs.tsv",
     output:
-        multiext("<results>/figures/figure1", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        figure1="<results>/figures/figure1.tsv",
+        figure2="<results>/figures/figure2.tsv",
+        figure8="<results>/figures/figure8.tsv",
+    log:
+        "<results>/logs/comparison.log",
+    benchmark:
+        "<results>/benchmarks/comparison.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={"mean": STUDY.ensemble},
+        code=fingerprint("comparison"),
+    script:
+        "../scripts/comparison.py"
+
+
+rule figure1:
+    """Error inconsistency with the base by category."""
+    input:
+        table="<results>/figures/figure1.tsv",
+    output:
+        multiext("<results>/figures/figure1", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure1.log",
     benchmark:
@@ -14,7 +35,6 @@ rule figure1:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble},
         code=fingerprint("figures/figure1"),
     script:
         "../scripts/figures/figure1.py"
@@ -23,9 +43,9 @@ rule figure1:
 rule figure2:
     """What an ensemble with the base gains against how inconsistent the errors are."""
     input:
-        pairs="<results>/pairs.tsv",
+        table="<results>/figures/figure2.tsv",
     output:
-        multiext("<results>/figures/figure2", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        multiext("<results>/figures/figure2", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure2.log",
     benchmark:
@@ -42,9 +62,9 @@ rule figure2:
 rule figure8:
     """Figure 1, with what both get right and what both get wrong."""
     input:
-        pairs="<results>/pairs.tsv",
+        table="<results>/figures/figure8.tsv",
     output:
-        multiext("<results>/figures/figure8", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        multiext("<results>/figures/figure8", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure8.log",
     benchmark:
@@ -52,7 +72,6 @@ rule figure8:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble},
         code=fingerprint("figures/figure8"),
     script:
         "../scripts/figures/figure8.py"

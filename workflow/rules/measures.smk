@@ -91,12 +91,31 @@ rule class_specialisation:
         "../scripts/class_specialisation.py"
 
 
+rule angles:
+    """Count angles by who is right, and find those from which on one model prevails."""
+    input:
+        specialisation="<results>/specialisation.tsv",
+    output:
+        table="<results>/figures/figure3.tsv",
+    log:
+        "<results>/logs/angles.log",
+    benchmark:
+        "<results>/benchmarks/angles.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=fingerprint("angles"),
+    script:
+        "../scripts/angles.py"
+
+
 rule figure3:
     """Confidences of both models of each pair, and their angle by who is right."""
     input:
         specialisation="<results>/specialisation.tsv",
+        table="<results>/figures/figure3.tsv",
     output:
-        multiext("<results>/figures/figure3", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        multiext("<results>/figures/figure3", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure3.log",
     benchmark:

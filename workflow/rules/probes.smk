@@ -26,13 +26,36 @@ rule features:
         "../scripts/features.py"
 
 
-rule figure6:
-    """What combined features are worth, and how many dimensions they need."""
+rule combined:
+    """Average probes over draws, then over the models of a category."""
     input:
         models="<results>/models.tsv",
         features=expand("<results>/features/{model}.tsv", model=STUDY.features.models),
     output:
-        multiext("<results>/figures/figure6", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
+        table="<results>/figures/figure6.tsv",
+    log:
+        "<results>/logs/combined.log",
+    benchmark:
+        "<results>/benchmarks/combined.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={
+            "statistic": STUDY.features.statistic,
+            "direction": STUDY.features.direction,
+            "target": STUDY.features.target,
+        },
+        code=fingerprint("combined"),
+    script:
+        "../scripts/combined.py"
+
+
+rule figure6:
+    """What combined features are worth, and how many dimensions they need."""
+    input:
+        table="<results>/figures/figure6.tsv",
+    output:
+        multiext("<results>/figures/figure6", pdf=".pdf", svg=".svg", png=".png"),
     log:
         "<results>/logs/figure6.log",
     benchmark:
@@ -43,7 +66,6 @@ rule figure6:
         settings={
             "statistic": STUDY.features.statistic,
             "direction": STUDY.features.direction,
-            "target": STUDY.features.target,
         },
         code=fingerprint("figures/figure6"),
     script:

@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import rc_context
 
 from workflow.lib.measures.statistics import fit_line, mean_interval
+from workflow.lib.measures.summaries import add_fits, models_and_means
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import LOOKS, RC
+from workflow.scripts.comparison import comparison
 from workflow.scripts.figures.figure1 import figure1
-from workflow.scripts.figures.figure2 import add_fits, figure2
+from workflow.scripts.figures.figure2 import figure2
 from workflow.scripts.figures.figure8 import figure8
 
 X, Y = "error_inconsistency", "improvement"
@@ -56,7 +60,7 @@ def pairs() -> pd.DataFrame:
 
 @pytest.fixture
 def table(pairs) -> pd.DataFrame:
-    return add_fits(plots.models_and_means(pairs, "probability", QUANTITIES))
+    return add_fits(models_and_means(pairs, "probability", QUANTITIES))
 
 
 def draw(table: pd.DataFrame, function, *columns):
@@ -91,8 +95,8 @@ def test_only_main_pairs_with_the_base_of_the_wanted_mean_count(pairs):
         make_pairs(main=False),
         make_pairs(mean="logit"),
     ]
-    with_others = plots.models_and_means(pd.concat([pairs, *others]), "probability", [X])
-    pd.testing.assert_frame_equal(with_others, plots.models_and_means(pairs, "probability", [X]))
+    with_others = models_and_means(pd.concat([pairs, *others]), "probability", [X])
+    pd.testing.assert_frame_equal(with_others, models_and_means(pairs, "probability", [X]))
 
 
 def test_means_are_in_order_of_divergence_with_intervals_of_student(table):
@@ -196,12 +200,18 @@ def test_labels_overlap_neither_each_other_nor_the_frame(table):
 def run(function, pairs, folder, **parameters):
     folder.mkdir(exist_ok=True)
     pairs.to_csv(folder / "pairs.tsv", sep="\t", index=False)
-    files = {kind: folder / f"figure.{kind}" for kind in ("pdf", "svg", "png", "tsv")}
-    function(pairs=folder / "pairs.tsv", mean="probability", **parameters, **files)
-    return files
+    tables = {f"figure{n}": str(folder / f"figure{n}.tsv") for n in (1, 2, 8)}
+    comparison(pairs=str(folder / "pairs.tsv"), mean="probability", **tables)
+    files = {kind: folder / f"figure.{kind}" for kind in ("pdf", "svg", "png")}
+    function(table=tables[function.__name__], **parameters, **files)
+    return files | {"tsv": Path(tables[function.__name__])}
 
 
-FIGURES = [(figure1, {}), (figure2, {"label": [["base", "arch-0"]]}), (figure8, {})]
+FIGURES = [
+    (figure1, {}),
+    (figure2, {"mean": "probability", "label": [["base", "arch-0"]]}),
+    (figure8, {}),
+]
 
 
 @pytest.mark.parametrize(("function", "parameters"), FIGURES)
@@ -211,10 +221,11 @@ def test_the_same_figure_is_the_same_bytes(function, parameters, pairs, tmp_path
     for kind, path in first.items():
         assert path.stat().st_size > 0
         assert path.read_bytes() == again[kind].read_bytes(), kind
-    assert {path.name for path in (tmp_path / "first").iterdir()} == {
-        "pairs.tsv",
+    left = {path.name for path in (tmp_path / "first").iterdir()}
+    assert left == {
+        "pairs.tsv", "figure1.tsv", "figure2.tsv", "figure8.tsv",
         *(path.name for path in first.values()),
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("function", "parameters"), FIGURES)
@@ -229,13 +240,13 @@ def test_figure_2_labels_only_the_wanted_pairs(pairs, tmp_path, monkeypatch):
     named = []
     monkeypatch.setattr(plots, "label_points", lambda ax, points, x, y: named.append(points))
     wanted = [["arch-1", "base"], ["base", "dataset-0"], ["arch-0", "reinit-0"], ["base", "gone"]]
-    run(figure2, pairs, tmp_path, label=wanted)
+    run(figure2, pairs, tmp_path, mean="probability", label=wanted)
     assert len(named) == 3
     assert all(list(points["name"]) == ["ARCH-1", "DATASET-0"] for points in named)
 
 
 def test_figure_2_writes_its_fits(pairs, tmp_path):
-    files = run(figure2, pairs, tmp_path, label=[])
+    files = run(figure2, pairs, tmp_path, mean="probability", label=[])
     table = pd.read_csv(files["tsv"], sep="\t")
     models, fits = (table[table["what"] == what] for what in ("model", "fit"))
     assert list(fits["quantity"]) == [Y, "ensemble_accuracy", "conversion_rate"]

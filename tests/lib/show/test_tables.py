@@ -218,7 +218,7 @@ def write(folder, paper, published_models=(), published_pairs=()) -> dict:
         published_pairs=published_pairs,
         mean="probability",
         paper=paper,
-        **outputs,
+        tables=list(map(str, outputs.values())),
     )
     return outputs
 

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow.lib.measures import summaries
 from workflow.lib.outputs.tables import read_table
-from workflow.scripts.figures.figure6 import figure6, limits, summarise
+from workflow.scripts.combined import combined
+from workflow.scripts.figures.figure6 import figure6, limits
 
 MODELS = pd.DataFrame(
     {"model": ["a", "b", "c"], "name": ["A", "B", "C"], "category": ["reinit", "reinit", "arch"]}
@@ -29,7 +31,7 @@ def probes() -> pd.DataFrame:
 
 
 def summary(target=1.0) -> pd.DataFrame:
-    return summarise(probes(), MODELS, "covariance", "lowest", target)
+    return summaries.combined(probes(), MODELS, "covariance", "lowest", target)
 
 
 def test_draws_are_averaged_and_then_models():
@@ -76,7 +78,9 @@ def test_a_model_may_be_called_50(tmp_path):
         own.to_csv(tmp_path / f"{model}.tsv", sep="\t", index=False)
     MODELS.replace({"model": names}).to_csv(tmp_path / "models.tsv", sep="\t", index=False)
     read = pd.concat([read_table(tmp_path / f"{model}.tsv") for model in "abc"])
-    table = summarise(read, read_table(tmp_path / "models.tsv"), "covariance", "lowest", 1.0)
+    table = summaries.combined(
+        read, read_table(tmp_path / "models.tsv"), "covariance", "lowest", 1.0
+    )
     assert set(table["model"].dropna()) == {"50", "b", "c"}
 
 
@@ -91,9 +95,14 @@ def test_it_is_drawn_and_says_how_many_failed(tmp_path, models):
     own = probes()
     own[own["model"].isin(list(models))].to_csv(tmp_path / "probes.tsv", sep="\t", index=False)
     MODELS.to_csv(tmp_path / "models.tsv", sep="\t", index=False)
-    files = {kind: str(tmp_path / f"figure6.{kind}") for kind in ("pdf", "svg", "png", "tsv")}
-    figure6(
-        models=str(tmp_path / "models.tsv"), features=[str(tmp_path / "probes.tsv")],
-        statistic="covariance", direction="lowest", target=1.0, **files,
-    )  # fmt: skip
+    files = {kind: str(tmp_path / f"figure6.{kind}") for kind in ("pdf", "svg", "png")}
+    chosen = {"statistic": "covariance", "direction": "lowest"}
+    combined(
+        models=str(tmp_path / "models.tsv"),
+        features=[str(tmp_path / "probes.tsv")],
+        table=str(tmp_path / "figure6.tsv"),
+        target=1.0,
+        **chosen,
+    )
+    figure6(table=str(tmp_path / "figure6.tsv"), **chosen, **files)
     assert all((tmp_path / f"figure6.{kind}").stat().st_size > 500 for kind in files)

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.scripts.figures.figure7 import figure7, join
+from workflow.lib.measures.summaries import transferred
+from workflow.scripts.figures.figure7 import figure7
+from workflow.scripts.transfer import transfer
 
 MODELS = pd.DataFrame(
     {"model": ["base", "seed", "clip"], "name": ["ResNet", "Seed 1", "CLIP"],
@@ -29,7 +31,7 @@ def probes(converged=True) -> pd.DataFrame:
 
 
 def test_models_and_pairs_find_their_inconsistency_in_either_order():
-    table = join(probes(), MODELS, PAIRS, "base").set_index("name")
+    table = transferred(probes(), MODELS, PAIRS, "base").set_index("name")
     assert table["what"].tolist() == ["model", "model", "model", "pair", "pair"]
     np.testing.assert_allclose(
         table.loc[["ResNet", "Seed 1", "CLIP"], "error_inconsistency"], [0, 0.1, 0.2]
@@ -46,10 +48,12 @@ def test_models_and_pairs_find_their_inconsistency_in_either_order():
 def test_it_is_drawn(tmp_path, converged):
     for name, table in (("m", MODELS), ("p", PAIRS), ("d", probes(converged))):
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
-    files = {kind: str(tmp_path / f"figure7.{kind}") for kind in ("pdf", "svg", "png", "tsv")}
-    figure7(
-        models=str(tmp_path / "m.tsv"), pairs=str(tmp_path / "p.tsv"),
-        probes=[str(tmp_path / "d.tsv")], base="base", mean="probability", **files,
+    table = str(tmp_path / "figure7.tsv")
+    transfer(
+        models=str(tmp_path / "m.tsv"), pairs=str(tmp_path / "p.tsv"), table=table,
+        probes=[str(tmp_path / "d.tsv")], base="base", mean="probability",
     )  # fmt: skip
+    files = {kind: str(tmp_path / f"figure7.{kind}") for kind in ("pdf", "svg", "png")}
+    figure7(table=table, **files)
     assert all((tmp_path / f"figure7.{kind}").stat().st_size > 300 for kind in files)
-    assert len(pd.read_csv(files["tsv"], sep="\t")) == 5
+    assert len(pd.read_csv(table, sep="\t")) == 5

@@ -7,7 +7,7 @@ other than the figure, or knows the configuration.
 import logging
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,8 @@ from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-from workflow.lib.measures.statistics import mean_interval
 from workflow.lib.run.files import replacing
 from workflow.lib.show.style import INK, LOOKS, PALE
-from workflow.lib.study.categories import BASE, CATEGORIES
 
 STAR = {
     "marker": "*",
@@ -35,55 +33,6 @@ METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"So
 
 # It would tell the log of every letter that a PDF embeds.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
-
-
-def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Choose the main models, as compared with the base, and average each category.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        As in pairs.tsv.
-    mean : str
-        Which mean of two models to take.
-    columns : sequence of str
-        Quantities, fractions from 0 to 1. Each has its `_low` and `_high` in `pairs`.
-
-    Returns
-    -------
-    DataFrame
-        `what` is "model" (one row a pair with the base, named after the other model) or "mean" (one
-        row a category that has a model), in order of divergence; then `category`, `base`, `model`,
-        `name`, `models` (how many), and each quantity with its interval: of a model as in `pairs`,
-        of a category's mean as `mean_interval` has it.
-    """
-    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["mean"] == mean)]
-    base_second = rows["category_2"] == BASE
-    measured = [column + end for column in columns for end in ("", "_low", "_high")]
-    models = pd.DataFrame(
-        {
-            "what": "model",
-            "category": rows["category"],
-            "base": rows["model_2"].where(base_second, rows["model_1"]),
-            "model": rows["model_1"].where(base_second, rows["model_2"]),
-            "name": rows["name_1"].where(base_second, rows["name_2"]),
-            "models": 1,
-        }
-    ).join(rows[measured])
-    models = models.sort_values(
-        "category", key=lambda names: names.map(CATEGORIES.index), kind="stable"
-    )
-    means = [
-        {"what": "mean", "category": category, "models": len(group)}
-        | {
-            column + end: value
-            for column in columns
-            for end, value in zip(("", "_low", "_high"), mean_interval(group[column]), strict=True)
-        }
-        for category, group in models.groupby("category", sort=False)
-    ]
-    table = pd.concat([models, pd.DataFrame(means, columns=models.columns)], ignore_index=True)
-    return table.astype({"models": "Int64"})
 
 
 def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[Figure, list[Axes]]:

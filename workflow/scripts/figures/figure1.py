@@ -8,30 +8,24 @@ Student's t-distribution; one model alone has none.
 from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import COLUMN_WIDTH, RC
 
 
 @rc_context(RC)
-def figure1(*, pairs: str, mean: str, pdf: str, svg: str, png: str, tsv: str) -> None:
+def figure1(*, table: str, pdf: str, svg: str, png: str) -> None:
     """Draw error inconsistency with the base by category.
 
     Parameters
     ----------
-    pairs : str
-        Table of pairs.
-    mean : str
-        Which mean of two models' predictions to take from it.
-    pdf, svg, png, tsv : str
-        Figure in three formats and the table that it draws, to write.
+    table : str
+        What to draw (see `comparison`).
+    pdf, svg, png : str
+        Figure in three formats, to write.
     """
-    table = plots.models_and_means(read_table(pairs), mean, ["error_inconsistency"])
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
-
+    rows = read_table(table)
     figure, (ax,) = plots.subplots(COLUMN_WIDTH, 2.3)
-    plots.draw_strip(ax, table, "error_inconsistency")
+    plots.draw_strip(ax, rows, "error_inconsistency")
     ax.set_xlabel("Error inconsistency with the base (%)")
     plots.save(figure, pdf, svg, png)
 

@@ -11,9 +11,7 @@ t-distribution, drawn for three models or more.
 import pandas as pd
 from matplotlib import rc_context
 
-from workflow.lib.measures.statistics import fit_line
 from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import RC, TEXT_WIDTH
 
@@ -26,32 +24,26 @@ QUANTITIES = {
 
 
 @rc_context(RC)
-def figure2(
-    *, pairs: str, mean: str, label: list[list[str]], pdf: str, svg: str, png: str, tsv: str
-) -> None:
+def figure2(*, table: str, mean: str, label: list[list[str]], pdf: str, svg: str, png: str) -> None:
     """Draw what an ensemble with the base gains against error inconsistency.
 
     Parameters
     ----------
-    pairs : str
-        Table of pairs.
+    table : str
+        What to draw (see `comparison`).
     mean : str
-        Which mean of two models' predictions to take from it. With "unstated", a publication's,
-        conversion rates are upper bounds.
+        Which mean of two models' predictions it is of. With "unstated", a publication's, conversion
+        rates are upper bounds.
     label : list of list of str
         Pairs of models to name in the figure, if it shows them.
-    pdf, svg, png, tsv : str
-        Figure in three formats and the table that it draws, to write.
+    pdf, svg, png : str
+        Figure in three formats, to write.
     """
-    rows = read_table(pairs)
-    table = add_fits(plots.models_and_means(rows, mean, [X, *QUANTITIES]))
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
-
+    rows = read_table(table)
     figure, axes = plots.subplots(TEXT_WIDTH, 2.5, columns=len(QUANTITIES))
-    fits = table[table["what"] == "fit"].set_index("quantity")
+    fits = rows[rows["what"] == "fit"].set_index("quantity")
     for ax, (column, title) in zip(axes, QUANTITIES.items(), strict=True):
-        plots.draw_scatter(ax, table, X, column)
+        plots.draw_scatter(ax, rows, X, column)
         ax.set(xlabel="Error inconsistency (%)", ylabel=title)
         if pd.notna(fits.at[column, "r"]):
             slope = f", slope {fits.at[column, 'slope']:.2f}" if column == "improvement" else ""
@@ -59,34 +51,12 @@ def figure2(
             ax.set_title(text.replace("-", "−"), loc="left")
     if mean == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
-    plots.add_legend(figure, table)
+    plots.add_legend(figure, rows)
     wanted = [set(pair) for pair in label]
-    named = table[[set(pair) in wanted for pair in zip(table["base"], table["model"], strict=True)]]
+    named = rows[[set(pair) in wanted for pair in zip(rows["base"], rows["model"], strict=True)]]
     for ax, column in zip(axes, QUANTITIES, strict=True):
         plots.label_points(ax, named, X, column)
     plots.save(figure, pdf, svg, png)
-
-
-def add_fits(table: pd.DataFrame) -> pd.DataFrame:
-    """Append a row for each quantity's line, fitted to models.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `models_and_means`.
-
-    Returns
-    -------
-    DataFrame
-        With rows whose `what` is "fit": `quantity`, `slope`, `intercept`, `r`, `models`.
-    """
-    models = table[table["what"] == "model"]
-    fits = [
-        {"what": "fit", "quantity": column}
-        | dict(zip(("slope", "intercept", "r"), fit_line(models[X], models[column]), strict=True))
-        for column in QUANTITIES
-    ]
-    return pd.concat([table, pd.DataFrame(fits)], ignore_index=True)
 
 
 if "snakemake" in globals():

@@ -16,14 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from workflow.lib.measures.specialisation import histogram, prevailing
-from workflow.lib.measures.statistics import share
 from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, PALE, RC
 
-BINS = 24
 DOTTED = {"color": INK, "linewidth": 0.7, "linestyle": (0, (1, 1.5))}
 # Blue and red stay apart without red, green or blue cones, and are no category's.
 LINES = {
@@ -36,22 +32,20 @@ TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999]
 
 
 @rc_context(RC)
-def figure3(*, specialisation: str, pdf: str, svg: str, png: str, tsv: str) -> None:
+def figure3(*, specialisation: str, table: str, pdf: str, svg: str, png: str) -> None:
     """Draw the confidences and the angles of each pair.
 
     Parameters
     ----------
     specialisation : str
-        Table of angles.
-    pdf, svg, png, tsv : str
-        Figure in three formats and the table of its histograms and prevailing angles, to write. The
-        points are those of `specialisation`.
+        Table of confidences, the points.
+    table : str
+        Histograms and prevailing angles.
+    pdf, svg, png : str
+        Figure in three formats, to write.
     """
     rows = read_table(specialisation)
-    table = tabulate(rows)
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
-
+    counted = read_table(table)
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
     if not pairs:
         figure, (ax,) = plots.subplots(3.3, 1.5)
@@ -62,9 +56,9 @@ def figure3(*, specialisation: str, pdf: str, svg: str, png: str, tsv: str) -> N
     figure = Figure(figsize=(2.3 * max(len(pairs), 1.4), 4.2), layout="constrained")
     axes = figure.subplots(2, len(pairs), squeeze=False, height_ratios=[1.55, 1])
     limits = plane_limits(rows)
-    tallest = 100 * table["share"].where(table["what"] == "histogram").max()
+    tallest = 100 * counted["share"].where(counted["what"] == "histogram").max()
     for number, (pair, plane, below) in enumerate(zip(pairs, *axes, strict=True)):
-        mine = table[table["pair"] == pair["pair"].iloc[0]]
+        mine = counted[counted["pair"] == pair["pair"].iloc[0]]
         draw_plane(plane, pair, mine, limits)
         draw_histograms(below, pair, mine)
         below.set_ylim(0, 1.05 * tallest if tallest > 0 else 1)
@@ -73,49 +67,6 @@ def figure3(*, specialisation: str, pdf: str, svg: str, png: str, tsv: str) -> N
         else:
             below.tick_params(labelleft=False)
     plots.save(figure, pdf, svg, png)
-
-
-def tabulate(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the angles of the union of examples, and find the prevailing ones.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As in specialisation.tsv.
-
-    Returns
-    -------
-    DataFrame
-        `what` is "histogram" (a row a pair, outcome and bin) or "prevailing" (a row a pair and
-        `model`, with its `theta`; of the `count` examples from there on, on which top classes
-        differ, the ensemble follows it on a share of `share`).
-    """
-    union = rows[rows["union"]]
-    widest = np.ceil(20 * union["theta"].abs().max()) / 20 if len(union) else np.pi / 4
-    edges = np.linspace(-1, 1, BINS + 1) * max(widest, 0.05)
-    tables = []
-    for name, pair in rows.groupby("pair", sort=False):
-        chosen = pair[pair["union"]]
-        bars = histogram(chosen["theta"].to_numpy(), chosen["outcome"].to_numpy(str), edges)
-        tables.append(bars.assign(what="histogram", pair=name))
-        differ = pair[pair["prediction_1"] != pair["prediction_2"]]
-        for member, sign in ((1, 1), (2, -1)):
-            angles = sign * differ["theta"].to_numpy()
-            held = (differ["ensemble"] == differ[f"prediction_{member}"]).to_numpy()
-            least = prevailing(angles, held)
-            beyond = angles >= least
-            found = {
-                "what": "prevailing",
-                "pair": name,
-                "model": pair[f"model_{member}"].iloc[0],
-                "theta": sign * least,
-                "count": int(beyond.sum()),
-                "share": float(share(held[beyond].sum(), beyond.sum())),
-            }
-            tables.append(pd.DataFrame([found]))
-    columns = ["what", "pair", "outcome", "bin_low", "bin_high", "count", "share", "model", "theta"]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return table.reindex(columns=columns)
 
 
 def plane_limits(rows: pd.DataFrame) -> tuple[float, float]:
@@ -136,7 +87,7 @@ def draw_plane(
     pair : DataFrame
         A pair's rows of specialisation.tsv.
     table : DataFrame
-        A pair's rows of `tabulate`.
+        A pair's rows of `summaries.angles`.
     limits : tuple of float
         Of `plane_limits`.
     """
@@ -184,7 +135,7 @@ def draw_histograms(ax: Axes, pair: pd.DataFrame, table: pd.DataFrame) -> None:
     pair : DataFrame
         A pair's rows of specialisation.tsv.
     table : DataFrame
-        A pair's rows of `tabulate`.
+        A pair's rows of `summaries.angles`.
     """
     names = {
         "both_right": "both right",

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 
 from workflow.lib.measures.statistics import fit_line
 from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, RC, TEXT_WIDTH
 from workflow.lib.study.categories import BASE, CATEGORIES
@@ -24,40 +23,23 @@ Y = "average_precision"
 @rc_context(RC)
 def figure7(
     *,
-    models: str,
-    pairs: str,
-    probes: list[str],
-    base: str,
-    mean: str,
+    table: str,
     pdf: str,
     svg: str,
     png: str,
-    tsv: str,
 ) -> None:
     """Draw mean average precision of models and pairs.
 
     Parameters
     ----------
-    models, pairs : str
-        Tables of models and of pairs.
-    probes : list of str
-        Tables of the rule `downstream`.
-    base : str
-        Key of the base.
-    mean : str
-        Which mean of two models' predictions to take from `pairs`; the inconsistency does not
-        depend on it.
-    pdf, svg, png, tsv : str
-        Figure in three formats and the table that it draws, to write.
+    table : str
+        What to draw (see `transfer`).
+    pdf, svg, png : str
+        Figure in three formats, to write.
     """
-    rows = pd.concat([read_table(file) for file in probes], ignore_index=True)
-    known = read_table(pairs)
-    table = join(rows, read_table(models), known[known["mean"] == mean], base)
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
-
+    rows = read_table(table)
     figure, axes = plots.subplots(TEXT_WIDTH, 2.6, columns=3)
-    single, pair = (table[table["what"] == what] for what in ("model", "pair"))
+    single, pair = (rows[rows["what"] == what] for what in ("model", "pair"))
     panels = (
         (single, "accuracy", "Accuracy on the study's classes (%)"),
         (single[single["category"] != BASE], "error_inconsistency",
@@ -72,68 +54,15 @@ def figure7(
     axes[0].set_ylabel("mAP of the model (%)")
     axes[1].set_ylabel("mAP of the model (%)")
     axes[2].set_ylabel("mAP of both together (%)")
-    there = [name for name in (BASE, *CATEGORIES) if name in set(table["category"])]
+    there = [name for name in (BASE, *CATEGORIES) if name in set(rows["category"])]
     handles = [Line2D([], [], label=LOOKS[name].name, **plots.faint(name)) for name in there]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     for ax, (points, x, _) in zip(axes, panels, strict=True):
         plots.label_points(ax, points.nlargest(1, Y), x, Y)
-    failed = int((~table["converged"]).sum())
+    failed = int((~rows["converged"]).sum())
     if failed:
-        figure.text(0, 0, f"{failed} of {len(table)} probes did not converge", va="top", color=INK)
+        figure.text(0, 0, f"{failed} of {len(rows)} probes did not converge", va="top", color=INK)
     plots.save(figure, pdf, svg, png)
-
-
-def join(
-    probes: pd.DataFrame, models: pd.DataFrame, pairs: pd.DataFrame, base: str
-) -> pd.DataFrame:
-    """Put the mean average precisions beside what is known of models and pairs.
-
-    Parameters
-    ----------
-    probes : DataFrame
-        Tables of the rule `downstream`, one below the other.
-    models, pairs : DataFrame
-        As in models.tsv, and in pairs.tsv for one mean.
-    base : str
-
-    Returns
-    -------
-    DataFrame
-        `what` is "model" or "pair"; `category` (of a pair its more divergent model's), `name`,
-        `model_1`, `model_2`; `accuracy` of a model, `error_inconsistency` (of a model with the
-        base, which has 0 with itself), `average_precision` with its interval, and for a pair its
-        `gain` over the better of the two.
-    """
-    means = probes[probes["task"] == "mean"].drop(columns=["task", "l2"])
-    inconsistency = {
-        frozenset(key): value
-        for *key, value in pairs[["model_1", "model_2", "error_inconsistency"]].itertuples(
-            index=False
-        )
-    } | {frozenset([base]): 0.0}
-    by_key = models.set_index("model")
-    alone = means[means["model_2"].isna()].set_index("model_1")[Y]
-    order = (BASE, *CATEGORIES).index
-    rows = []
-    for row in means.to_dict("records"):
-        keys = [row["model_1"]] if pd.isna(row["model_2"]) else [row["model_1"], row["model_2"]]
-        single = len(keys) == 1
-        rows.append(
-            {
-                "what": "model" if single else "pair",
-                "category": max(by_key.loc[keys, "category"], key=order),
-                "name": " + ".join(by_key.loc[keys, "name"]),
-            }
-            | row
-            | {
-                "accuracy": by_key.at[keys[0], "accuracy"] if single else None,
-                "error_inconsistency": inconsistency[
-                    frozenset(keys if not single else {*keys, base})
-                ],
-                "gain": None if single else row[Y] - max(alone[keys]),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def draw_points(ax: Axes, points: pd.DataFrame, x: str) -> float:
@@ -143,7 +72,7 @@ def draw_points(ax: Axes, points: pd.DataFrame, x: str) -> float:
     ----------
     ax : Axes
     points : DataFrame
-        Rows of `join`.
+        Rows of `summaries.transferred`.
     x : str
         Column of the horizontal axis.
     """

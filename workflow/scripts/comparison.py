@@ -1,0 +1,35 @@
+"""Choose the main models as compared with the base, and average each category: figures 1, 2, 8."""
+
+from workflow.lib.measures.summaries import QUANTITIES, X, add_fits, models_and_means
+from workflow.lib.outputs.tables import read_table
+from workflow.lib.run.files import replacing
+
+
+def comparison(*, pairs: str, mean: str, figure1: str, figure2: str, figure8: str) -> None:
+    """Write what figures 1, 2 and 8 draw.
+
+    Parameters
+    ----------
+    pairs : str
+        Table of pairs.
+    mean : str
+        Which mean of two models' predictions to take from it. With "unstated", a publication's,
+        conversion rates are upper bounds.
+    figure1, figure2, figure8 : str
+        Tables to write: `models_and_means` of error inconsistency; of it and what an ensemble
+        gains, with `add_fits`; of it, both right and both wrong.
+    """
+    rows = read_table(pairs)
+    for path, table in (
+        (figure1, models_and_means(rows, mean, [X])),
+        (figure2, add_fits(models_and_means(rows, mean, [X, *QUANTITIES]))),
+        (figure8, models_and_means(rows, mean, [X, "both_right", "both_wrong"])),
+    ):
+        with replacing(path) as part:
+            table.to_csv(part, sep="\t", index=False)
+
+
+if "snakemake" in globals():
+    from workflow.lib.run.script import run_script
+
+    run_script(comparison, snakemake)
