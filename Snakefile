@@ -12,11 +12,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from workflow.lib.configuration import ConfigurationError, load
 from workflow.lib.fingerprint import fingerprint
 from workflow.lib.jobs import discard_kept
 from workflow.lib.layouts import source_files, source_listing
 from workflow.lib.slurm import cancel_left_behind, run_rules_here
+from workflow.lib.study.load import ConfigurationError, as_dicts, load, recall, record
 
 min_version("9.0")
 
@@ -26,11 +26,15 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+if not workflow.is_main_process:
+    recall(config)
 try:
-    STUDIES = load(config, workflow.configfiles)
+    STUDY = load(config, workflow.configfiles)
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
+# As the rules still want them; see `as_dicts`.
+STUDIES = as_dicts(STUDY)
 PUBLISHED = [name for name, study in STUDIES.items() if study.get("published")]
 MEASURED = [name for name in STUDIES if name not in PUBLISHED]
 
@@ -42,6 +46,7 @@ wildcard_constraints:
 
 
 onstart:
+    record(STUDY)
     jobs = cancel_left_behind(workflow.workdir_init)
     if jobs:
         print(f"Cancelled jobs of an earlier run that was killed: {' '.join(jobs)}", flush=True)
@@ -90,7 +95,7 @@ rule all:
         ],
         # A missing file is told here: Snakemake would be content with older results of that model.
         lambda w: [
-            brought_file(STUDIES[name], model)
+            brought_file(STUDY, model)
             for name in MEASURED
             for model in STUDIES[name]["models"]
             if model in BROUGHT

@@ -24,8 +24,9 @@ import workflow.lib.compat  # noqa: F401  (before timm)
 import timm
 import yaml
 
-from workflow.lib import configuration, imagenet, layouts, parquet
+from workflow.lib import imagenet, layouts, parquet
 from workflow.lib.jobs import InputError, replacing
+from workflow.lib.study.load import ConfigurationError, load, read
 
 DATA = {
     "ImageNet-21k": r"in(w?21|22)k",
@@ -310,7 +311,7 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
         "#",
         f"#     snakemake --cores all --configfile studies/{name}.yaml",
         "#",
-        "# Change what you like: workflow/schemas/study.schema.yaml describes every key. What is a",
+        "# Change what you like: workflow/schemas/study.schema.json describes every key. What is a",
         "# guess is said to be one, and should be looked at.",
         "",
         f"study: {quote(name)}          # results go to results/{name}/",
@@ -437,19 +438,19 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
 def _named(file: Path) -> object:
     """Name of the study in a file; None if it cannot be read."""
     try:
-        return configuration.read(file).get("study")
-    except configuration.ConfigurationError:
+        return read(file).get("study")
+    except ConfigurationError:
         return None
 
 
 def _check(file: Path) -> None:
     """Refuse a study that would not be planned, or whose images could not be divided."""
     try:
-        (study,) = configuration.load(configuration.read(file), [file]).values()
-    except configuration.ConfigurationError as error:
+        study = load(read(file), [file])
+    except ConfigurationError as error:
         told = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(told)) from error
-    layouts.build_manifest(study["dataset"])
+    layouts.build_manifest(study.dataset.settings)
 
 
 def main() -> None:

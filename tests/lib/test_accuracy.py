@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from workflow.lib import accuracy
 from workflow.lib.accuracy import allowed_difference, claims, count_right, gated, test_set
 from workflow.lib.datasets import Split
 from workflow.lib.outputs import write
+from workflow.lib.study.complete import Network
 
 IMAGE = {"size": 224, "crop": 0.875, "interpolation": "bicubic"}
 VALIDATION = {"kind": "imagenet", "path": "imagenet"}
@@ -22,20 +24,20 @@ def timm(name, **changes):
     own = {key: value for key, value in changes.items() if key not in IMAGE}
     image = IMAGE | {key: value for key, value in changes.items() if key in IMAGE}
     recipe = {"head": "trained", "timm": name, "input": image, **own}
-    return {"recipe": recipe, "parent": None}
+    return Network(recipe, [], "")
 
 
 def study(dataset=VALIDATION, pretraining=None, **models):
     networks = {**(pretraining or {}), **models}
-    return {"dataset": dataset, "models": {key: {} for key in models}, "networks": networks}
+    dataset = SimpleNamespace(**dataset)
+    return SimpleNamespace(dataset=dataset, models=dict.fromkeys(models), networks=networks)
 
 
 def clip(name, **own):
     """Give a pretraining of open_clip and a zero-shot model of it."""
-    parent = {"recipe": {"head": "pretraining", "open_clip": name, "input": IMAGE, **own},
-              "parent": None}  # fmt: skip
-    return {"pretraining": {"clip": parent},
-            "zs": {"recipe": {"head": "zero-shot", "input": IMAGE}, "parent": "clip"}}  # fmt: skip
+    recipe = {"head": "pretraining", "open_clip": name, "input": IMAGE, **own}
+    head = Network({"head": "zero-shot", "input": IMAGE}, ["clip"], "")
+    return {"pretraining": {"clip": Network(recipe, [], "")}, "zs": head}
 
 
 # Read off the tables at https://github.com/huggingface/pytorch-image-models/tree/main/results
@@ -82,7 +84,7 @@ def test_open_clips_numbers_are_of_zero_shot_heads(name, expected):
     assert found["zs"]["published"] == expected
     assert found["zs"]["source"] == "open_clip"
     probe = clip(name)
-    probe["zs"]["recipe"]["head"] = "lbfgs"
+    probe["zs"].recipe["head"] = "lbfgs"
     assert claims(study(**probe)) == {}
 
 
@@ -134,7 +136,7 @@ def test_other_images_have_no_published_accuracy(dataset):
 
 def test_a_study_of_none_but_unknown_checkpoints_has_nothing_to_compare():
     assert claims(study(m=timm("resnet50.never_published"))) == {}
-    trained = {"recipe": {"head": "trained", "architecture": "resnet50"}, "parent": None}
+    trained = Network({"head": "trained", "architecture": "resnet50"}, [], "")
     assert claims(study(m=trained)) == {}
 
 

@@ -1,6 +1,7 @@
 """What of a study must be brought, and how a file is opened."""
 
 import contextlib
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from workflow.lib.brought import brought_file, needed_splits, opened, template_splits
 from workflow.lib.datasets import Split
 from workflow.lib.jobs import InputError
+from workflow.lib.study.complete import Network
 
 SPLITS = {
     name: Split(np.array([f"{name}/{row}" for row in range(3)]), np.zeros(3, np.int64))
@@ -18,9 +20,9 @@ SPLITS = {
 
 def study(path="none.h5", **features):
     features = {"models": [], "base": "resnet", "data": "probe"} | features
-    networks = {"resnet": {"recipe": {"head": "trained"}},
-                "vit": {"recipe": {"head": "logits", "logits": str(path)}}}  # fmt: skip
-    return {"study": "mine", "features": features, "networks": networks}
+    recipes = {"resnet": {"head": "trained"}, "vit": {"head": "logits", "logits": str(path)}}
+    networks = {key: Network(recipe, [], "") for key, recipe in recipes.items()}
+    return SimpleNamespace(name="mine", features=SimpleNamespace(**features), networks=networks)
 
 
 def test_images_that_probes_learn_from_are_needed_of_models_that_are_probed():

@@ -11,8 +11,8 @@ import workflow.lib.compat  # noqa: F401  (before timm and open_clip)
 import open_clip
 import timm
 
-from workflow.lib.configuration import read
 from workflow.lib.fingerprint import ROOT
+from workflow.lib.study.load import read
 
 STUDY = read(ROOT / "studies/imagenet.yaml")
 MODELS = STUDY["models"]

@@ -13,9 +13,9 @@ from PIL import Image
 
 from studies.new import find, look, new_study
 from tests.run.photographs import write_imagenet
-from workflow.lib.configuration import check, read
 from workflow.lib.fingerprint import ROOT
 from workflow.lib.jobs import InputError
+from workflow.lib.study.load import check, read
 
 BASE = "resnet50.a1_in1k"
 

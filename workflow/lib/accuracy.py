@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ POPULATION = {"imagenet": 50_000, "imagenet_v2": 10_000}
 """Images that each column of accuracies is of."""
 
 
-def test_set(dataset: Mapping) -> str | None:
+def test_set(dataset: Any) -> str | None:
     """Say which column of the table holds for a study's test images; None for none.
 
     ImageNet-V2 is told by the name of its folder, `imagenetv2-matched-frequency-format-val`; its
@@ -31,24 +32,22 @@ def test_set(dataset: Mapping) -> str | None:
 
     Parameters
     ----------
-    dataset : mapping
-        With `kind` and `path`.
+    dataset : workflow.lib.study.model.Dataset
     """
-    folder = Path(dataset["path"]).name
-    if dataset["kind"] != "imagenet":
+    folder = Path(dataset.path).name
+    if dataset.kind != "imagenet":
         return None
     if folder.startswith("imagenetv2-"):
         return "imagenet_v2" if folder.startswith("imagenetv2-matched-frequency") else None
     return "imagenet"
 
 
-def claims(study: Mapping) -> dict[str, dict]:
+def claims(study: Any) -> dict[str, dict]:
     """Look up what is published of a study's public checkpoints.
 
     Parameters
     ----------
-    study : mapping
-        A completed study (see `configuration.complete`).
+    study : workflow.lib.study.complete.Study
 
     Returns
     -------
@@ -58,18 +57,18 @@ def claims(study: Mapping) -> dict[str, dict]:
         which says how the published preprocessing differs or why there is no number. Empty if no
         number is known of any, or the test images are not ImageNet's.
     """
-    column = test_set(study["dataset"])
+    column = test_set(study.dataset)
     if column is None:
         return {}
     found = {}
-    for model in study["models"]:
-        network = study["networks"][model]
-        recipe = network["recipe"]
-        parent = study["networks"][network["parent"]]["recipe"] if network["parent"] else {}
+    for model in study.models:
+        network = study.networks[model]
+        recipe = network.recipe
+        parents = [study.networks[key].recipe for key in network.parents]
         if "timm" in recipe:
             own = _timm(recipe, column)
-        elif recipe["head"] == "zero-shot" and "open_clip" in parent:
-            own = _open_clip(parent, column)
+        elif recipe["head"] == "zero-shot" and "open_clip" in parents[0]:
+            own = _open_clip(parents[0], column)
         else:
             own = None
         if own:
@@ -77,7 +76,7 @@ def claims(study: Mapping) -> dict[str, dict]:
     return found if any(own["published"] is not None for own in found.values()) else {}
 
 
-def gated(study: Mapping) -> list[str]:
+def gated(study: Any) -> list[str]:
     """List the models whose published accuracy is known."""
     return [model for model, own in claims(study).items() if own["published"] is not None]
 

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -41,30 +42,27 @@ DAMAGED = (OSError, EOFError, RuntimeError, TypeError, ValueError, tokenize.Toke
            zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
-def needed_splits(study: Mapping, model: str) -> list[str]:
+def needed_splits(study: Any, model: str) -> list[str]:
     """List the splits whose images a model's file must have, in the template's order.
 
     Parameters
     ----------
-    study : mapping
-        A completed study (see `configuration.complete`).
+    study : workflow.lib.study.complete.Study
     model : str
         Key of a model.
     """
-    features = study["features"]
-    probed = [*features["models"], features["base"]] if features["models"] else []
-    return [*SCORED, features["data"]] if model in probed else SCORED
+    features = study.features
+    probed = [*features.models, features.base] if features.models else []
+    return [*SCORED, features.data] if model in probed else SCORED
 
 
-def template_splits(study: Mapping) -> list[str]:
+def template_splits(study: Any) -> list[str]:
     """List the splits of the template: all that any file of the study must hold."""
-    models = [
-        key for key, network in study["networks"].items() if network["recipe"]["head"] == "logits"
-    ]
+    models = [key for key, own in study.networks.items() if own.recipe["head"] == "logits"]
     return max([SCORED, *(needed_splits(study, model) for model in models)], key=len)
 
 
-def brought_file(study: Mapping, model: str) -> str:
+def brought_file(study: Any, model: str) -> str:
     """Give the path of a model's file.
 
     Raises
@@ -72,11 +70,11 @@ def brought_file(study: Mapping, model: str) -> str:
     InputError
         If there is none; the message says how to make it.
     """
-    path = study["networks"][model]["recipe"]["logits"]
+    path = study.networks[model].recipe["logits"]
     if not os.path.isfile(path):
         raise InputError(
             f"models.{model}.logits: there is no file {path}; the command `snakemake --cores 1 "
-            f"results/{study['study']}/template/images.csv` (with the same --configfile) lists the "
+            f"results/{study.name}/template/images.csv` (with the same --configfile) lists the "
             f"images whose logits it must hold, and classes.csv beside it the order of the classes"
         )
     return path

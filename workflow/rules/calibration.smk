@@ -10,7 +10,7 @@ rule accuracy:
         outputs=lambda w: expand(
             "results/{study}/outputs/{model}/test.h5",
             study=w.study,
-            model=gated(STUDIES[w.study]),
+            model=gated(STUDY),
         ),
     output:
         table="results/{study}/accuracy.tsv",
@@ -21,8 +21,8 @@ rule accuracy:
     conda:
         "../../envs/workflow.yaml"
     params:
-        claims=lambda w: claims(STUDIES[w.study]),
-        population=lambda w: POPULATION[test_set(STUDIES[w.study]["dataset"])],
+        claims=lambda w: claims(STUDY),
+        population=lambda w: POPULATION[test_set(STUDY.dataset)],
         tolerance=lambda w: STUDIES[w.study]["accuracy_tolerance"],
         code=lambda w: fingerprint("workflow/scripts/accuracy.py"),
     script:
@@ -33,7 +33,7 @@ rule calibration:
     """Fit one temperature for each model on the calibration split."""
     input:
         # Without a name, since it is only to come first.
-        ancient(lambda w: (f"results/{w.study}/accuracy.tsv" if gated(STUDIES[w.study]) else [])),
+        ancient(lambda w: (f"results/{w.study}/accuracy.tsv" if gated(STUDY) else [])),
         manifest="results/{study}/dataset/manifest.tsv",
         outputs=lambda w: expand(
             "results/{study}/outputs/{model}/calibration.h5",

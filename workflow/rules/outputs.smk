@@ -68,7 +68,7 @@ rule template:
     conda:
         "../../envs/workflow.yaml"
     params:
-        splits=lambda w: template_splits(STUDIES[w.study]),
+        splits=lambda w: template_splits(STUDY),
         code=lambda w: fingerprint("workflow/scripts/template.py"),
     script:
         "../scripts/template.py"
@@ -78,7 +78,7 @@ rule brought:
     """Take a model's logits, and features where there are any, from a file of any framework."""
     input:
         manifest="results/{study}/dataset/manifest.tsv",
-        source=lambda w: brought_file(STUDIES[w.study], w.model),
+        source=lambda w: brought_file(STUDY, w.model),
     output:
         files=[
             "results/{study}/outputs/{model}/calibration.h5",
@@ -96,11 +96,11 @@ rule brought:
         model=lambda w: w.model,
         sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
         splits=SCORED,
-        order=lambda w: needed_splits(STUDIES[w.study], w.model),
-        template=lambda w: template_splits(STUDIES[w.study]),
+        order=lambda w: needed_splits(STUDY, w.model),
+        template=lambda w: template_splits(STUDY),
         images="results/{study}/template/images.csv",
         record="results/{study}/models/{model}/order.sha256",
-        features=lambda w: needed_splits(STUDIES[w.study], w.model) != SCORED,
+        features=lambda w: needed_splits(STUDY, w.model) != SCORED,
         code=lambda w: fingerprint("workflow/scripts/brought.py"),
     script:
         "../scripts/brought.py"
@@ -118,8 +118,8 @@ use rule brought as brought_features with:
         model=lambda w: w.model,
         sha256=lambda w: STUDIES[w.study]["networks"][w.model]["recipe"].get("sha256"),
         splits=lambda w: [w.split],
-        order=lambda w: needed_splits(STUDIES[w.study], w.model),
-        template=lambda w: template_splits(STUDIES[w.study]),
+        order=lambda w: needed_splits(STUDY, w.model),
+        template=lambda w: template_splits(STUDY),
         images="results/{study}/template/images.csv",
         record="results/{study}/models/{model}/order.sha256",
         features=True,

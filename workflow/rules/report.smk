@@ -70,7 +70,7 @@ rule report:
             ),
             *expand(
                 "results/{study}/accuracy.tsv",
-                study=[w.study] if w.study in MEASURED and gated(STUDIES[w.study]) else [],
+                study=[w.study] if w.study in MEASURED and gated(STUDY) else [],
             ),
             *expand(
                 "results/{study}/class_specialisation.tsv",

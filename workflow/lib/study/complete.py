@@ -1,0 +1,347 @@
+"""A study complete with its defaults, and with what each network's weights depend on.
+
+A recipe says no more than that: a network is made again when its own recipe changes, and for no
+other reason. All values are plain, so that rules can hand them to jobs.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+
+from workflow.lib.study import networks
+from workflow.lib.study.model import Dataset, PublishedFile, StudyFile
+
+FIGURES = ("figure1", "figure2", "figure8", "figure3", "figure4", "figure5", "figure6", "figure7",
+           "pareto", "sensitivity")  # fmt: skip
+"""All figures. Published numbers are enough for the first three."""
+
+PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
+"""How images are shown in a study that has nothing but logits."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What figures and tables show of a model."""
+
+    name: str
+    category: str
+    set: str
+    objective: str
+    train_data: str
+    head: str
+    stand_in: bool
+    paper: str | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network is made of.
+
+    Attributes
+    ----------
+    recipe : dict
+        All that its weights depend on but the networks that it comes from.
+    parents : list of str
+        Keys of the networks whose checkpoints it needs.
+    geometry : str
+        Name of the geometry of its images; of a network of which there are only logits, of those
+        that are shown for it.
+    """
+
+    recipe: dict
+    parents: list[str]
+    geometry: str
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Greedy ensembles; `members` are all models among `bases` and `pool`."""
+
+    bases: list[str]
+    pool: list[str]
+    members: list[str]
+    size: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """Probes of features; see `workflow.lib.study.model.Features`."""
+
+    base: str
+    models: list[str]
+    data: str
+    shares: list[float]
+    seeds: int
+    dimensions: list[int]
+    regularisation: list[float]
+    statistic: str
+    direction: str
+    target: float
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A further task.
+
+    Attributes
+    ----------
+    kind, path : str
+    split : str or None
+        What scenes are made of.
+    seed : int
+    models : list of str
+    partners : dict of str to list of str
+        For each model itself and those that it is paired with; each pair is there once.
+    regularisation : list of float
+    """
+
+    kind: str
+    path: str
+    split: str | None
+    seed: int
+    models: list[str]
+    partners: dict[str, list[str]]
+    regularisation: list[float]
+
+    @property
+    def settings(self) -> dict:
+        """All of it that is known, of plain types."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers of a publication; see `workflow.lib.study.model.PublishedNumbers`."""
+
+    table: str
+    base: dict
+    examples: int
+    corrections: list[dict]
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """A study of published numbers.
+
+    Papers may leave open which mean they took, and their pairs have no keys to name them by.
+    """
+
+    name: str
+    title: str
+    published: Published
+    band: list[float]
+    figures: list[str]
+    ensemble: str = "unstated"
+    pairs: list[list[str]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict:
+        """All of it, of plain types."""
+        values = asdict(self)
+        return {"study": values.pop("name")} | values
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study on a labelled dataset.
+
+    Attributes
+    ----------
+    networks, models
+        By key, in the order of the file, pretraining first.
+    geometries : dict of str to dict
+        `size`, `crop`, `interpolation` and `channels` of each geometry in use.
+    figures : list of str
+        Names of those that it can draw.
+    preprocessing : dict of str to dict
+        How public networks want their images, as `workflow.lib.study.networks.FOUND`.
+    """
+
+    name: str
+    title: str
+    dataset: Dataset
+    band: list[float]
+    ensemble: str
+    protocol: str
+    accuracy_tolerance: float
+    extraction: dict
+    pairs: list[list[str]]
+    groups: dict[str, list]
+    models: dict[str, Model]
+    networks: dict[str, Network]
+    geometries: dict[str, dict]
+    greedy: Greedy
+    features: Features
+    downstream: Downstream | None
+    figures: list[str]
+    preprocessing: dict[str, dict]
+    published_studies: dict[str, PublishedStudy] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict:
+        """All of it but the published studies, of plain types."""
+        values = asdict(self) | {"dataset": self.dataset.settings}
+        if self.downstream:
+            values["downstream"] = self.downstream.settings
+        del values["published_studies"]
+        return {"study": values.pop("name")} | values
+
+
+def complete_published(file: PublishedFile) -> PublishedStudy:
+    """Complete a published study without mistakes."""
+    published = Published(**file.published.model_dump())
+    return PublishedStudy(file.study, file.title, published, file.band, list(FIGURES[:3]))
+
+
+def complete(file: StudyFile, published: Mapping[str, PublishedStudy] = {}) -> Study:
+    """Complete a study without mistakes, beside the published studies by name."""
+    made = _networks(file)
+    greedy, features = _greedy(file), _features(file)
+    downstream = _downstream(file) if file.downstream else None
+    drawn = {
+        "figure3": file.pairs,
+        "figure4": file.pairs,
+        "figure5": greedy.bases,
+        "figure6": features.models,
+        "figure7": downstream,
+    }
+    public = [own for own in file.networks if isinstance(own, networks.Public)]
+    return Study(
+        name=file.study,
+        title=file.title,
+        dataset=file.dataset,
+        band=file.band,
+        ensemble=file.ensemble,
+        protocol=file.protocol,
+        accuracy_tolerance=file.accuracy_tolerance,
+        extraction=file.extraction.model_dump(),
+        pairs=file.pairs,
+        groups=file.groups,
+        models={key: _shown(key, own, file, made) for key, own in file.models.items()},
+        networks=made,
+        geometries=_geometries(file, made),
+        greedy=greedy,
+        features=features,
+        downstream=downstream,
+        figures=[name for name in FIGURES if drawn.get(name, True)],
+        preprocessing={own.entry: deepcopy(networks.FOUND[own.entry]) for own in public},
+        published_studies=dict(published),
+    )
+
+
+def _networks(file: StudyFile) -> dict[str, Network]:
+    recipes = {}
+    for own in file.networks:
+        source = getattr(own, "source", None)
+        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
+    lent = geometry(_lent_image(file, recipes))
+    return {
+        own.path[1]: Network(
+            recipe := recipes[own.path[1]],
+            own.parents,
+            geometry(recipe["input"]) if "input" in recipe else lent,
+        )
+        for own in file.networks
+    }
+
+
+def _lent_image(file: StudyFile, recipes: Mapping[str, dict]) -> dict:
+    """Find how images are shown for models of which only logits are there: as another sees them."""
+    images = [recipes[key].get("input") for key in (file.base, *recipes)]
+    default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
+    return next((image for image in images if image), default)
+
+
+def _geometries(file: StudyFile, made: Mapping[str, Network]) -> dict[str, dict]:
+    recipes = {key: network.recipe for key, network in made.items()}
+    images = [recipe["input"] for recipe in recipes.values() if "input" in recipe]
+    return {
+        geometry(image): {
+            "size": deepcopy(image["size"]),
+            "crop": float(image["crop"]),
+            **{key: deepcopy(image[key]) for key in ("crop_mode", "fill") if key in image},
+            "interpolation": image["interpolation"],
+            "channels": len(image["mean"]),
+        }
+        for image in images or [_lent_image(file, recipes)]
+    }
+
+
+def geometry(image: Mapping) -> str:
+    """Name the geometry of an input: its size, crop in per cent, interpolation and channels.
+
+    Parameters
+    ----------
+    image : mapping
+        `input` of a recipe.
+
+    Returns
+    -------
+    str
+        A slug, such as `28-100-bilinear-1`, or `224-87p5-bicubic-3` for a crop of 0.875.
+    """
+    size = image["size"] if isinstance(image["size"], int) else "x".join(map(str, image["size"]))
+    crop = f"{100 * image['crop']:g}".replace(".", "p")
+    mode = [image["crop_mode"], *image.get("fill", [])] if "crop_mode" in image else []
+    parts = [size, crop, image["interpolation"], len(image["mean"]), *mode]
+    return "-".join(map(str, parts))
+
+
+def _shown(key: str, own: networks.Model, file: StudyFile, made: Mapping[str, Network]) -> Model:
+    """Gather what figures and tables show of a model."""
+    source = file.pretraining.get(getattr(own, "source", None))
+    objective = (source or own).objective or "supervised"
+    if source and source.kind == "open_clip":
+        objective = source.objective or "contrastive"
+    elif own.learns and not source:
+        objective = own.learns
+    frozen = own.kind in networks.FROZEN
+    data = getattr(source, "data", []) if frozen else made[key].recipe.get("data", [])
+    name = own.name or key
+    if own.stand_in:
+        name += f" (stand-in for {own.paper})" if own.paper else " (stand-in)"
+    return Model(
+        name=name,
+        category=own.category,
+        set=own.set,
+        objective="contrastive" if objective in networks.CONTRASTIVE else objective,
+        train_data=" + ".join(data) if own.train_data is None else own.train_data,
+        head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
+        stand_in=own.stand_in,
+        paper=own.paper,
+    )
+
+
+def _greedy(file: StudyFile) -> Greedy:
+    bases, pool = file.bases, file.pool
+    members = [key for key in file.models if key in bases + pool]
+    return Greedy(bases, pool, members, file.greedy.size)
+
+
+def _features(file: StudyFile) -> Features:
+    return Features(**file.features.model_dump() | {"base": file.base, "models": file.probed})
+
+
+def _downstream(file: StudyFile) -> Downstream:
+    task, keys = file.downstream, file.evaluated
+    made_here = f"results/{file.study}/downstream/scenes"
+    return Downstream(
+        kind=task.kind,
+        path=getattr(task, "path", made_here),
+        split=getattr(task, "split", None),
+        seed=getattr(task, "seed", 0),
+        models=keys,
+        partners=partners(keys),
+        regularisation=task.regularisation,
+    )
+
+
+def partners(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Give each model itself and half of the others, so that all pairs are shared out evenly."""
+    count = len(keys)
+    found = {}
+    for place, key in enumerate(keys):
+        # With an even number, models that face each other across the circle are one pair.
+        last = count // 2 - (count % 2 == 0 and place >= count // 2)
+        found[key] = [key] + [keys[(place + step) % count] for step in range(1, last + 1)]
+    return found

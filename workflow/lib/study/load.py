@@ -1,0 +1,309 @@
+"""A study from its files: read strictly, checked as a whole, and completed.
+
+What configuring it took is kept in results/<study>/study.json: the complete study, and how its
+public networks want their images, so that jobs need not look that up again.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from workflow.lib.jobs import replacing
+from workflow.lib.study import networks
+from workflow.lib.study.checks import LISTS, find_mistakes
+from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
+from workflow.lib.study.model import File, PublishedFile, StudyFile
+from workflow.lib.study.parse import Mistake, dotted, nearest, parse
+
+TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+
+
+class ConfigurationError(Exception):
+    """Everything that is wrong with a configuration, one mistake a line.
+
+    Attributes
+    ----------
+    mistakes : list of str
+    """
+
+    def __init__(self, mistakes: Iterable[str]):
+        self.mistakes = list(dict.fromkeys(mistakes))
+        super().__init__("\n".join(self.mistakes))
+
+
+def load(config: Mapping, files: Iterable[str | os.PathLike]) -> Study:
+    """Check and complete a study and the published studies alongside it.
+
+    Parameters
+    ----------
+    config : mapping
+        The study as Snakemake merged it from its files and the command line.
+    files : iterable of path
+        Those files, relative to the working directory.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ConfigurationError
+        With every mistake of every file.
+    """
+    files = [os.path.relpath(file) for file in files]
+    name, mistakes = " + ".join(files) or "configuration", []
+    for file in files:
+        _try_to_read(file, mistakes)  # Snakemake has read it already, blind to repeated keys
+    try:
+        values = _plain(config)
+    except RecursionError:
+        mistakes = mistakes or [f"{name}: something stands in itself, by an alias of YAML"]
+        raise ConfigurationError(mistakes) from None
+    mistakes += _messages(_only_mistakes(values), name)
+    sources = [(name, _reduced(values)), *_alongside(values, mistakes)]
+    parsed, named = [], {}
+    for file, values in sources:
+        study, found = _parse_and_check(values)
+        parsed.append(study)
+        mistakes += _messages(found, file)
+        own = str(values.get("study", file))
+        if own in named:
+            mistakes.append(f'{file}: study: the name "{own}" is also that of {named[own]}')
+        named[own] = file
+    study, *others = parsed
+    if not mistakes and isinstance(study, StudyFile):
+        mistakes += _messages(_paper_mistakes(study, others), name)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    published = {other.study: complete_published(other) for other in others}
+    return complete(study, published) if isinstance(study, StudyFile) else complete_published(study)
+
+
+def check(values: Mapping, file: str) -> list[str]:
+    """Find everything that is wrong with a study.
+
+    Parameters
+    ----------
+    values : mapping
+        A study as `read` gives it.
+    file : str
+        Its name, for messages.
+
+    Returns
+    -------
+    list of str
+        Mistakes, each `file: key.path: what is wrong`.
+    """
+    return _messages(_parse_and_check(values)[1], file)
+
+
+def _parse_and_check(values: Mapping) -> tuple[File, list[Mistake]]:
+    study, mistakes = parse(values)
+    wrong = [path for path, _ in mistakes]
+    return study, mistakes + [each for each in find_mistakes(study) if each[0] not in wrong]
+
+
+def _messages(mistakes: Iterable[Mistake], file: str) -> list[str]:
+    return list(dict.fromkeys(f"{file}: {dotted(path)}: {text}" for path, text in mistakes))
+
+
+def _try_to_read(file: str, mistakes: list[str]) -> dict | None:
+    try:
+        return read(file)
+    except ConfigurationError as error:
+        mistakes += error.mistakes
+        return None
+
+
+def _alongside(values: Mapping, mistakes: list[str]) -> Iterator[tuple[str, dict]]:
+    """Read the published studies alongside a study."""
+    named = values.get("alongside")
+    for file in named if isinstance(named, list) else []:
+        other = _try_to_read(file, mistakes) if isinstance(file, str) else None
+        if other and "published" in other:
+            yield file, other
+        elif other:
+            text = "not a published study, so it cannot stand alongside another"
+            mistakes.append(f"{file}: {text}")
+
+
+def _only_mistakes(study: Mapping) -> Iterator[Mistake]:
+    only, models = study.get("only"), study.get("models")
+    if isinstance(only, list) and isinstance(models, dict):
+        for place, key in enumerate(only):
+            if isinstance(key, str) and key not in models:
+                yield ("only", place), f'there is no model "{key}"{nearest(key, models)}'
+
+
+def _reduced(study: Mapping) -> Mapping:
+    """Keep only the models that `only` names, the base and teachers, and what they start from.
+
+    Analyses lose the models that are left out, and pairs with one of them are lost.
+    """
+    only, models = study.get("only"), study.get("models")
+    sections = [models, *(study.get(key, {}) for key in ("pretraining", *LISTS))]
+    if not isinstance(only, list) or not all(isinstance(each, dict) for each in sections):
+        return study
+    if not all(isinstance(own, dict) for own in models.values()):
+        return study
+    kept = [key for key, own in models.items() if key in only or own.get("category") == "base"]
+    for key in kept:  # grows: a teacher may have a teacher
+        teacher = models[key].get("teacher")
+        if isinstance(teacher, str) and teacher in models and teacher not in kept:
+            kept.append(teacher)
+    study = {**study, "models": {key: own for key, own in models.items() if key in kept}}
+    gone = models.keys() - study["models"].keys()
+    used = [own.get("from") for own in study["models"].values()]
+    if "pretraining" in study:
+        study["pretraining"] = {
+            key: own for key, own in study["pretraining"].items() if key in used
+        }
+    if isinstance(study.get("pairs"), list):
+        study["pairs"] = [
+            pair
+            for pair in study["pairs"]
+            if not isinstance(pair, list) or not gone & {*map(str, pair)}
+        ]
+    for section, names in LISTS.items():
+        for name in names:
+            keys = study.get(section, {}).get(name)
+            if isinstance(keys, list) and gone & {*map(str, keys)}:
+                rest = {other: own for other, own in study[section].items() if other != name}
+                left = [key for key in keys if key not in gone]
+                study[section] = rest | ({name: left} if left else {})
+    return study
+
+
+def _paper_mistakes(study: StudyFile, others: Iterable[PublishedFile]) -> Iterator[Mistake]:
+    """Find models that are to stand beside a row that no published study has."""
+    rows = {row for other in others for row in _published_rows(other.published.table)}
+    for key, own in study.models.items():
+        place, row = ("models", key, "paper"), own.paper
+        if row is not None and not others:
+            text = "there is no published study to compare with; name its file under alongside"
+            yield place, text
+        elif row is not None and rows and row not in rows:
+            yield place, f'no published study has a model "{row}"{nearest(row, rows)}'
+
+
+def _published_rows(path: str) -> list[str]:
+    """Read the names of the models in a published table; a table that is no such is its job's."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [row["model"] for row in csv.DictReader(file)]
+    except (OSError, KeyError, ValueError, csv.Error):
+        return []
+
+
+# Reading YAML.
+
+
+def read(path: str | os.PathLike) -> dict:
+    """Read a YAML file, refusing what a plain reader would drop in silence.
+
+    Returns
+    -------
+    dict
+        Of plain types. Numbers such as `1e-3` are text, as YAML 1.1 has them.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read, is no mapping, or gives a key twice.
+    """
+    try:
+        loader = yaml.SafeLoader(Path(path).read_bytes())
+        root = loader.get_single_node()
+        mistakes = list(_misread_keys(root))
+        content = loader.construct_document(root) if root else None
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark or error.context_mark).line + 1
+        what = error.problem or error.context
+        raise ConfigurationError([f"{path}: line {line}: not valid YAML: {what}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError([f"{path}: not valid YAML: {error}".replace("\n", " ")]) from None
+    if not isinstance(content, dict):
+        raise ConfigurationError([f"{path}: must hold keys and values"])
+    if mistakes:
+        raise ConfigurationError(f"{path}: line {line}: {text}" for line, text in mistakes)
+    return _plain(content)
+
+
+def _misread_keys(node: yaml.Node | None, path=(), above=()) -> Iterator[tuple[int, str]]:
+    """Find keys given twice or not read as text, and what stands in itself, with their lines."""
+    if node in above:
+        text = "holds an alias of what it stands in; write out what is meant"
+        yield node.start_mark.line + 1, f"{dotted(path)}: {text}"
+        return
+    above = (*above, node)
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _misread_keys(item, path, above)
+    if isinstance(node, yaml.MappingNode):
+        lines = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            here = dotted((*path, name))
+            if name in lines:
+                yield line, f"{here}: the key is given twice, first in line {lines[name]}"
+            elif key.tag not in TEXT_TAGS:
+                yield line, f'{here}: YAML does not read this key as text; write "{name}"'
+            lines.setdefault(name, line)
+            yield from _misread_keys(value, (*path, name), above)
+
+
+def _plain(value: object) -> object:
+    """Copy into dicts, lists and scalars."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+# Keeping what was found.
+
+
+def record(study: Study) -> None:
+    """Write results/<study>/study.json, if it would change. Call it as a run starts its jobs."""
+    path = _place(study.name)
+    text = json.dumps(study.settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def recall(config: Mapping) -> None:
+    """Take from study.json how public networks want their images. Call it in a job's process.
+
+    What is not there is looked up: a job can start where no run has written the file.
+    """
+    try:
+        known = json.loads(_place(config["study"]).read_text(encoding="utf-8"))
+        networks.FOUND.update(known["preprocessing"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return
+
+
+def _place(name: object) -> Path:
+    return Path("results", str(name), "study.json")
+
+
+def as_dicts(study: Study) -> dict[str, dict]:
+    """Give the main study and the published ones as the rules still want them, by name.
+
+    Only until the rules take the study as an object; then this goes.
+    """
+    if isinstance(study, PublishedStudy):
+        return {study.name: study.settings}
+    main = study.settings | {"published": None}
+    for network in main["networks"].values():
+        network["parent"] = next(iter(network.pop("parents")), None)
+    published = {name: other.settings for name, other in study.published_studies.items()}
+    return {study.name: main} | published
