@@ -7,9 +7,9 @@ other reason. All values are plain, so that rules can hand them to jobs.
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
 
-from workflow.lib.study import networks
-from workflow.lib.study.model import Dataset, PublishedFile, StudyFile
+from workflow.lib.study import model, networks
 
 FIGURES = ("figure1", "figure2", "figure8", "figure3", "figure4", "figure5", "figure6", "figure7",
            "pareto", "sensitivity")  # fmt: skip
@@ -44,8 +44,7 @@ class Network:
     parents : list of str
         Keys of the networks whose checkpoints it needs.
     geometry : str
-        Name of the geometry of its images; of a network of which there are only logits, of those
-        that are shown for it.
+        Name of the geometry of its images; where there are only logits, of those shown beside them.
     """
 
     recipe: dict
@@ -53,47 +52,23 @@ class Network:
     geometry: str
 
 
-@dataclass(frozen=True)
-class Greedy:
-    """Greedy ensembles; `members` are all models among `bases` and `pool`."""
+class Greedy(model.Greedy):
+    """Greedy ensembles of the models that are meant."""
 
-    bases: list[str]
-    pool: list[str]
     members: list[str]
-    size: int
+    """All models among `bases` and `pool`."""
 
 
-@dataclass(frozen=True)
-class Features:
-    """Probes of features; see `workflow.lib.study.model.Features`."""
+class Features(model.Features):
+    """Probes of the features of the models that are meant."""
 
     base: str
-    models: list[str]
-    data: str
-    shares: list[float]
-    seeds: int
-    dimensions: list[int]
-    regularisation: list[float]
-    statistic: str
-    direction: str
-    target: float
+    """The base of the study."""
 
 
 @dataclass(frozen=True)
 class Downstream:
-    """A further task.
-
-    Attributes
-    ----------
-    kind, path : str
-    split : str or None
-        What scenes are made of.
-    seed : int
-    models : list of str
-    partners : dict of str to list of str
-        For each model itself and those that it is paired with; each pair is there once.
-    regularisation : list of float
-    """
+    """A further task; `partners` gives each model itself and those that it is paired with."""
 
     kind: str
     path: str
@@ -110,45 +85,33 @@ class Downstream:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Numbers of a publication; see `workflow.lib.study.model.PublishedNumbers`."""
-
-    table: str
-    base: dict
-    examples: int
-    corrections: list[dict]
-
-
-@dataclass(frozen=True)
 class PublishedStudy:
-    """A study of published numbers.
+    """A study of published numbers: `table`, `base`, `examples` and `corrections` of `published`.
 
     Papers may leave open which mean they took, and their pairs have no keys to name them by.
     """
 
     name: str
     title: str
-    published: Published
+    published: SimpleNamespace
     band: list[float]
-    figures: list[str]
     ensemble: str = "unstated"
     pairs: list[list[str]] = field(default_factory=list)
+    figures: list[str] = field(default_factory=lambda: list(FIGURES[:3]))
 
     @property
     def settings(self) -> dict:
         """All of it, of plain types."""
-        values = asdict(self)
+        values = vars(self) | {"published": vars(self.published)}
         return {"study": values.pop("name")} | values
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study on a labelled dataset.
+    """A study on a labelled dataset; networks and models are by key, in the order of its file.
 
     Attributes
     ----------
-    networks, models
-        By key, in the order of the file, pretraining first.
     geometries : dict of str to dict
         `size`, `crop`, `interpolation` and `channels` of each geometry in use.
     figures : list of str
@@ -159,7 +122,7 @@ class Study:
 
     name: str
     title: str
-    dataset: Dataset
+    dataset: model.Dataset
     band: list[float]
     ensemble: str
     protocol: str
@@ -180,32 +143,37 @@ class Study:
     @property
     def settings(self) -> dict:
         """All of it but the published studies, of plain types."""
-        values = asdict(self) | {"dataset": self.dataset.settings}
-        if self.downstream:
-            values["downstream"] = self.downstream.settings
+        values = asdict(self) | {
+            "dataset": self.dataset.settings,
+            "greedy": self.greedy.model_dump(),
+            "features": self.features.model_dump(),
+            "downstream": self.downstream and self.downstream.settings,
+        }
         del values["published_studies"]
         return {"study": values.pop("name")} | values
 
 
-def complete_published(file: PublishedFile) -> PublishedStudy:
+def complete_published(file: model.PublishedFile) -> PublishedStudy:
     """Complete a published study without mistakes."""
-    published = Published(**file.published.model_dump())
-    return PublishedStudy(file.study, file.title, published, file.band, list(FIGURES[:3]))
+    published = SimpleNamespace(**file.published.model_dump())
+    return PublishedStudy(file.study, file.title, published, file.band)
 
 
-def complete(file: StudyFile, published: Mapping[str, PublishedStudy] = {}) -> Study:
+def complete(file: model.StudyFile, published: Mapping[str, PublishedStudy] = {}) -> Study:
     """Complete a study without mistakes, beside the published studies by name."""
     made = _networks(file)
-    greedy, features = _greedy(file), _features(file)
     downstream = _downstream(file) if file.downstream else None
     drawn = {
         "figure3": file.pairs,
         "figure4": file.pairs,
-        "figure5": greedy.bases,
-        "figure6": features.models,
+        "figure5": file.bases,
+        "figure6": file.probed,
         "figure7": downstream,
     }
-    public = [own for own in file.networks if isinstance(own, networks.Public)]
+    public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
+    named = {"models": file.probed, "base": file.base}
+    chosen = {"bases": file.bases, "pool": file.pool}
+    chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
     return Study(
         name=file.study,
         title=file.title,
@@ -220,16 +188,16 @@ def complete(file: StudyFile, published: Mapping[str, PublishedStudy] = {}) -> S
         models={key: _shown(key, own, file, made) for key, own in file.models.items()},
         networks=made,
         geometries=_geometries(file, made),
-        greedy=greedy,
-        features=features,
+        greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
+        features=Features.model_construct(**file.features.model_dump() | named),
         downstream=downstream,
         figures=[name for name in FIGURES if drawn.get(name, True)],
-        preprocessing={own.entry: deepcopy(networks.FOUND[own.entry]) for own in public},
+        preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         published_studies=dict(published),
     )
 
 
-def _networks(file: StudyFile) -> dict[str, Network]:
+def _networks(file: model.StudyFile) -> dict[str, Network]:
     recipes = {}
     for own in file.networks:
         source = getattr(own, "source", None)
@@ -245,14 +213,14 @@ def _networks(file: StudyFile) -> dict[str, Network]:
     }
 
 
-def _lent_image(file: StudyFile, recipes: Mapping[str, dict]) -> dict:
+def _lent_image(file: model.StudyFile, recipes: Mapping[str, dict]) -> dict:
     """Find how images are shown for models of which only logits are there: as another sees them."""
     images = [recipes[key].get("input") for key in (file.base, *recipes)]
     default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
     return next((image for image in images if image), default)
 
 
-def _geometries(file: StudyFile, made: Mapping[str, Network]) -> dict[str, dict]:
+def _geometries(file: model.StudyFile, made: Mapping[str, Network]) -> dict[str, dict]:
     recipes = {key: network.recipe for key, network in made.items()}
     images = [recipe["input"] for recipe in recipes.values() if "input" in recipe]
     return {
@@ -287,7 +255,9 @@ def geometry(image: Mapping) -> str:
     return "-".join(map(str, parts))
 
 
-def _shown(key: str, own: networks.Model, file: StudyFile, made: Mapping[str, Network]) -> Model:
+def _shown(
+    key: str, own: networks.Model, file: model.StudyFile, made: Mapping[str, Network]
+) -> Model:
     """Gather what figures and tables show of a model."""
     source = file.pretraining.get(getattr(own, "source", None))
     objective = (source or own).objective or "supervised"
@@ -312,17 +282,7 @@ def _shown(key: str, own: networks.Model, file: StudyFile, made: Mapping[str, Ne
     )
 
 
-def _greedy(file: StudyFile) -> Greedy:
-    bases, pool = file.bases, file.pool
-    members = [key for key in file.models if key in bases + pool]
-    return Greedy(bases, pool, members, file.greedy.size)
-
-
-def _features(file: StudyFile) -> Features:
-    return Features(**file.features.model_dump() | {"base": file.base, "models": file.probed})
-
-
-def _downstream(file: StudyFile) -> Downstream:
+def _downstream(file: model.StudyFile) -> Downstream:
     task, keys = file.downstream, file.evaluated
     made_here = f"results/{file.study}/downstream/scenes"
     return Downstream(

@@ -45,7 +45,9 @@ class Strict(BaseModel):
     None: `schedule: Schedule = None` is meant.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, defer_build=True, use_attribute_docstrings=True
+    )
 
 
 @functools.cache
@@ -139,6 +141,9 @@ Several = Annotated[
 ]
 """At least one item, and none twice."""
 
+Said = Annotated[Item, Field(exclude=True)]
+"""Of a network: what its weights do not depend on, left out when it is dumped."""
+
 Slug = Annotated[str, Field(pattern=SLUG), named(A_SLUG)]
 Keys = Several[str]
 Count = Annotated[int, Field(ge=1)]
@@ -158,8 +163,14 @@ ClassGroup = Annotated[
     Several[str] | Pair[Seed],
     named("a list of different class names, or the first and the last index of a range of classes"),
 ]
-Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$"),
-                     named("a template with exactly one {}")]  # fmt: skip
+Templates = Annotated[
+    list[
+        Annotated[
+            str, Field(pattern=r"^[^{}]*\{\}[^{}]*$"), named("a template with exactly one {}")
+        ]
+    ],
+    Field(min_length=1),
+]
 Weights = Annotated[str, Field(pattern=r"\.(safetensors|pth|pt|bin)$"),
                     named("a file of weights (.safetensors, .pth, .pt or .bin)")]  # fmt: skip
 Logits = Annotated[str, Field(pattern=r"\.(npy|npz|h5|hdf5|csv)$"),

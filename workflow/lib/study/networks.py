@@ -22,9 +22,10 @@ from workflow.lib.study.fields import (
     Pair,
     Penalties,
     Positive,
+    Said,
     Seed,
     Strict,
-    Template,
+    Templates,
     Weights,
     number,
 )
@@ -153,54 +154,31 @@ class Model(Network):
 
     has_features: ClassVar[bool] = True
 
-    name: str = Field(
-        None, exclude=True, description="Name in figures and tables; by default, the model's key."
-    )
-    category: Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"] = Field(
-        exclude=True,
-        description="What differs from the base: its seed (reinit), hyper-parameters (hparam), "
-        "architecture (arch), training framework (fwork) or data (dataset). Exactly one model is "
-        "the base.",
-    )
-    set: Literal["main", "high", "low"] = Field(
-        "main",
-        exclude=True,
-        description="`main`, or clearly above the band (`high`: bases of greedy ensembles) or "
-        "below it (`low`: candidates to add to a strong model).",
-    )
-    head: Head = Field(
-        None,
-        exclude=True,
-        description="What makes the network a classifier. By default `distilled` where the "
-        "objective is distillation, else `fine-tuned` with `from`, else `trained`. Of weights and "
-        "logits from elsewhere, only what tables say.",
-    )
-    train_data: str = Field(
-        None,
-        exclude=True,
-        description="Training data as the tables call it; by default, the splits.",
-    )
-    stand_in: bool = Field(
-        False,
-        exclude=True,
-        description="Whether the model only stands in for that of the row `paper`; its name then "
-        "says so.",
-    )
-    paper: str = Field(
-        None,
-        exclude=True,
-        description="Name of the row of a published study that the model stands beside in tables.",
-    )
+    name: Said[str] = None
+    """Name in figures and tables; by default, the model's key."""
+    category: Said[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
+    """What differs from the base: its seed (reinit), hyper-parameters (hparam), architecture
+    (arch), training framework (fwork) or data (dataset). Exactly one model is the base."""
+    set: Said[Literal["main", "high", "low"]] = "main"
+    """`main`, or clearly above the band (`high`: bases of greedy ensembles) or below it (`low`:
+    candidates to add to a strong model)."""
+    head: Said[Head] = None
+    """What makes the network a classifier. By default `distilled` where the objective is
+    distillation, else `fine-tuned` with `from`, else `trained`. Of weights and logits from
+    elsewhere, only what tables say."""
+    train_data: Said[str] = None
+    """Training data as the tables call it; by default, the splits."""
+    stand_in: Said[bool] = False
+    """Whether the model only stands in for that of the row `paper`; its name then says so."""
+    paper: Said[str] = None
+    """Name of the row of a published study that the model stands beside in tables."""
 
 
 class Descendant(Model):
     """A model that starts from another network."""
 
-    source: str = Field(
-        alias="from",
-        exclude=True,
-        description="Key of the network under `pretraining` that the model starts from.",
-    )
+    source: Said[str] = Field(alias="from")
+    """Key of the network under `pretraining` that the model starts from."""
 
 
 class Elsewhere(Network):
@@ -208,19 +186,19 @@ class Elsewhere(Network):
 
     departs = False
 
-    objective: str = Field(
-        None, exclude=True, description="What was learnt there, as the tables call it."
-    )
-    sha256: Digest = Field(None, description="SHA-256 that the file must have.")
+    objective: Said[str] = None
+    """What was learnt there, as the tables call it."""
+    sha256: Digest = None
+    """SHA-256 that the file must have."""
 
 
 class Public(Elsewhere):
-    """Public weights; they take nothing from `recipe`."""
+    """Public weights, of the hub's or in a file."""
 
-    checkpoint: Weights = Field(None, description="File of weights, in place of the hub's.")
-    input: ImageParts = Field(
-        None, description="How an image is prepared. Parts that are left out are the hub's."
-    )
+    checkpoint: Weights = None
+    """File of weights, in place of the hub's."""
+    input: ImageParts = None
+    """How an image is prepared. Parts that are left out are the hub's."""
 
     def image(self) -> dict:
         """Say how it wants its images, its own parts on top of the hub's."""
@@ -241,12 +219,11 @@ class Timm(Public):
     kind = "timm"
     title = "the weights of timm"
 
-    timm: str = Field(
-        description="timm's name of the weights with its tag, such as resnet50.a1_in1k, or "
-        "`local-dir:<folder>` as timm writes it. `objective`, `head` and `train_data` only say in "
-        "the tables how they came about."
-    )
-    options: Options = Field(None, description="Further arguments of timm.create_model.")
+    timm: str
+    """timm's name of the weights with its tag, such as resnet50.a1_in1k, or `local-dir:<folder>` as
+    timm writes it. `objective`, `head` and `train_data` only say how they came about."""
+    options: Options = None
+    """Further arguments of timm.create_model."""
 
 
 class OpenClip(Public):
@@ -255,14 +232,13 @@ class OpenClip(Public):
     kind = "open_clip"
     title = "the weights of open_clip"
 
-    open_clip: str = Field(
-        description="Architecture/tag, such as ViT-B-32/openai; under `pretraining`. Beside "
-        "`checkpoint` the architecture alone will do where open_clip's weights of it agree, or "
-        "where there are none and `input` says how they want their images."
-    )
+    open_clip: str
+    """Architecture/tag, such as ViT-B-32/openai; under `pretraining`. Beside `checkpoint` the
+    architecture alone will do where open_clip's weights of it agree, or where there are none and
+    `input` says how they want their images."""
 
 
-# Kinds of networks under `models`, in the order in which a key of their own tells them.
+# Under `models`.
 
 
 class LogitsModel(Model, Elsewhere):
@@ -271,11 +247,9 @@ class LogitsModel(Model, Elsewhere):
     kind = "logits"
     title = "logits from a file"
 
-    logits: Logits = Field(
-        description="File of logits, and features if it has them, from any framework, in place of "
-        "a network. `objective`, `head` and `train_data` only say in the tables where they are "
-        "from."
-    )
+    logits: Logits
+    """File of logits, and features if it has them, from any framework, in place of a network.
+    `objective`, `head` and `train_data` only say where they are from."""
 
     @property
     def has_features(self) -> bool:
@@ -302,10 +276,9 @@ class Checkpoint(Model, Elsewhere, Built):
     title = "a checkpoint"
     departs = True
 
-    checkpoint: Weights = Field(
-        description="File of weights of `architecture`, classifier included. Nothing is trained "
-        "then; `objective`, `head` and `train_data` only say in the tables how it once was."
-    )
+    checkpoint: Weights
+    """File of weights of `architecture`, classifier included. Nothing is trained then; `objective`,
+    `head` and `train_data` only say how it once was."""
 
 
 class Trained(Model, Recipe):
@@ -338,12 +311,10 @@ class Distilled(Model, Built, Cropped, Augmented, DropBlock):
     title = "the head distilled"
     learns = "distillation"
 
-    temperature: Positive = Field(
-        4.0, description="Of the softmax of teacher and student, for `distillation`."
-    )
-    teacher: str = Field(
-        exclude=True, description="Key of the model that a distilled one learns from."
-    )
+    temperature: Positive = 4.0
+    """Of the softmax of teacher and student, for `distillation`."""
+    teacher: Said[str]
+    """Key of the model that a distilled one learns from."""
 
 
 class Lbfgs(Descendant):
@@ -353,13 +324,12 @@ class Lbfgs(Descendant):
     title = "the head lbfgs"
     inherits = ("input",)
 
-    data: Keys = Field(description="Splits to learn from.")
-    seed: Seed = Field(description="Seed of the images held out to choose a penalty.")
-    regularisation: Penalties = Field(
-        [0.0001, 0.001, 0.01, 0.1, 1.0],
-        description="L2 penalties among which an `lbfgs` head chooses on images held out of its "
-        "data.",
-    )
+    data: Keys
+    """Splits to learn from."""
+    seed: Seed
+    """Seed of the images held out to choose a penalty."""
+    regularisation: Penalties = [0.0001, 0.001, 0.01, 0.1, 1.0]
+    """L2 penalties among which an `lbfgs` head chooses on images held out of its data."""
 
 
 class ZeroShot(Descendant):
@@ -369,19 +339,13 @@ class ZeroShot(Descendant):
     title = "the head zero-shot"
     inherits = ("input", "templates")
 
-    templates: list[Template] = Field(
-        None,
-        min_length=1,
-        description="Sentences around a class name, which replaces {}. By default those its "
-        "network was trained with, and of `open_clip` networks those of open_clip for ImageNet.",
-    )
-    class_names: list[Annotated[str, Field(min_length=1)]] = Field(
-        None,
-        min_length=2,
-        description="What the classes are called in the templates, one name a class in the order "
-        "of results/<study>/template/classes.csv. By default their names in the dataset, and for "
-        "ImageNet those of open_clip.",
-    )
+    templates: Templates = None
+    """Sentences around a class name, which replaces {}. By default those its network was trained
+    with, and of `open_clip` networks those of open_clip for ImageNet."""
+    class_names: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)] = None
+    """What the classes are called in the templates, one name a class in the order of
+    results/<study>/template/classes.csv. By default their names in the dataset, and for ImageNet
+    those of open_clip."""
 
 
 class ClassMapping(Descendant):
@@ -392,7 +356,7 @@ class ClassMapping(Descendant):
     inherits = ("input", "labels")
 
 
-# Objectives under `pretraining`.
+# Under `pretraining`.
 
 
 class Supervised(Network, Recipe):
@@ -408,14 +372,14 @@ class SimClr(Network, Built, Cropped):
     kind = "simclr"
     title = "the objective simclr"
 
-    temperature: Positive = Field(description="Of the softmax of the similarities, for `simclr`.")
-    projection: Count = Field(description="Dimensions in which `simclr` compares images.")
-    crop_scale: Pair[number(gt=0, le=1)] = Field(
-        description="Least and greatest share of an image that a view of `simclr` shows."
-    )
-    jitter: number(ge=0, lt=1) = Field(
-        description="Greatest change of brightness and contrast in views of `simclr`."
-    )
+    temperature: Positive
+    """Of the softmax of the similarities, for `simclr`."""
+    projection: Count
+    """Dimensions in which `simclr` compares images."""
+    crop_scale: Pair[number(gt=0, le=1)]
+    """Least and greatest share of an image that a view of `simclr` shows."""
+    jitter: number(ge=0, lt=1)
+    """Greatest change of brightness and contrast in views of `simclr`."""
 
     def void(self) -> dict[str, str]:
         """Say which keys have no effect beside the others, and why."""
@@ -428,24 +392,21 @@ class Clip(Network, Built, Learnt, Augmented):
     kind = "clip"
     title = "the objective clip"
 
-    projection: Count = Field(description="Dimensions in which `clip` compares images and texts.")
-    templates: list[Template] = Field(
-        min_length=1, description="Sentences around a class name, which replaces {}."
-    )
-    text_width: Count = Field(64, description="Width of the text tower of `clip`.")
-    text_layers: Count = Field(2, description="Layers of the text tower of `clip`.")
-    context: Count = Field(16, description="Longest text of `clip`, in tokens.")
+    projection: Count
+    """Dimensions in which `clip` compares images and texts."""
+    templates: Templates
+    """Sentences around a class name, which replaces {}."""
+    text_width: Count = 64
+    """Width of the text tower of `clip`."""
+    text_layers: Count = 2
+    """Layers of the text tower of `clip`."""
+    context: Count = 16
+    """Longest text of `clip`, in tokens."""
 
 
-MODELS = {
-    cls.kind: cls
-    for cls in (
-        LogitsModel, TimmModel, OpenClipModel, Checkpoint,
-        Trained, FineTuned, Distilled, Lbfgs, ZeroShot, ClassMapping,
-    )
-}  # fmt: skip
+HEADS = (Trained, FineTuned, Distilled, Lbfgs, ZeroShot, ClassMapping)
+MODELS = {cls.kind: cls for cls in (LogitsModel, TimmModel, OpenClipModel, Checkpoint, *HEADS)}
 PRETRAINING = {cls.kind: cls for cls in (Timm, OpenClip, Supervised, SimClr, Clip)}
-HUBS = ("timm", "open_clip")
 FROZEN = ("lbfgs", "zero-shot", "class-mapping")
 """Heads on networks whose weights stay as they are."""
 CONTRASTIVE = ("simclr", "clip")

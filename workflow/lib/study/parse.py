@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from workflow.lib.study import fields, networks
 from workflow.lib.study.fields import Strict, keys, optional, shown
-from workflow.lib.study.model import Dataset, Downstream, File, PublishedFile, StudyFile
+from workflow.lib.study.model import DATASETS, TASKS, File, PublishedFile, StudyFile
 from workflow.lib.study.recipe import Image, Learnt, Recipe
 
 Mistake = tuple[Sequence, str]
@@ -201,9 +201,9 @@ def _of_entry(
 def _without_effect(cls: type[Strict], key: str, values: Mapping) -> str:
     """Say that a section has no such key, or that its kind has none."""
     relatives, title = [cls], ""
-    for base in (Dataset, Downstream):
-        if issubclass(cls, base):
-            relatives, title = base.__subclasses__(), f"the kind {values['kind']}"
+    for kinds in (DATASETS, TASKS):
+        if cls in kinds:
+            relatives, title = kinds, f"the kind {values['kind']}"
     if issubclass(cls, networks.Network):
         kinds = networks.MODELS if issubclass(cls, networks.Model) else networks.PRETRAINING
         if key == "checkpoint" and kinds is networks.PRETRAINING:
