@@ -58,8 +58,7 @@ MISTAKES = [
     ),
     (
         {"models.strong": {"category": "dataset", "set": "high", "logits": "strong.h5"}},
-        "models.distilled.teacher: the logits of strong are brought: there are no weights to learn "
-        "from",
+        "models.distilled.teacher: strong has only logits: there are no weights to learn from",
     ),
     (
         {"models.strong.objective": "superwised"},
@@ -408,29 +407,28 @@ PUBLIC_MISTAKES = [
     ),
     (
         {"features": {"models": ["clip-linear", "table"]}},
-        "features.models[1]: brought/table.csv holds no features; bring .npz or .h5 with "
-        "`features`, or leave the model out of features.models",
+        "features.models[1]: brought/table.csv holds no features; give an .npz or .h5 file "
+        "with `features`, or leave the model out of features.models",
     ),
     (
         {
             "models.base": {"category": "base", "logits": "base.npy"},
             "features": {"models": ["own"]},
         },
-        "models.base.logits: base.npy holds no features, with which others' are combined; bring "
-        ".npz or .h5 with `features`, or leave the model out of features.models",
+        "models.base.logits: base.npy holds no features, with which others' are combined; give "
+        "an .npz or .h5 file with `features`, or leave the model out of features.models",
     ),
     (
         {"downstream": {"kind": "voc", "path": "VOC2007", "models": ["base", "arrays"]}},
-        "downstream.models[1]: the logits of arrays are brought: there are no weights to run on "
-        "other images",
+        "downstream.models[1]: arrays has only logits: there are no weights to run on other images",
     ),
     (
         {
             "models.base": {"category": "base", "logits": "base.npy"},
             "downstream": {"kind": "voc", "path": "VOC2007"},
         },
-        "downstream.models: name models with weights: of the base and those of features only "
-        "logits are there",
+        "downstream.models: name models with weights: the base and those of features have only "
+        "logits",
     ),
     (
         {"dataset.splits": {"calibration": 10, "test": "rest"},

@@ -20,7 +20,7 @@ from workflow.lib.study.recipe import Cropped, Labelled, Learnt
 LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("models",)}
 """Where analyses name models."""
 
-FILES = "bring .npz or .h5 with `features`, or leave the model out of features.models"
+FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
 
 
 def find_mistakes(study: File) -> Iterator[Mistake]:
@@ -185,10 +185,10 @@ def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
     downstream, models = study.downstream, study.models or {}
     for place, key in enumerate(downstream.models or []):
         if key in models and models[key].kind == "logits":
-            text = f"the logits of {key} are brought: there are no weights to run on other images"
+            text = f"{key} has only logits: there are no weights to run on other images"
             yield ("downstream", "models", place), text
     if models and downstream.models is None and not study.evaluated:
-        text = "name models with weights: of the base and those of features only logits are there"
+        text = "name models with weights: the base and those of features have only logits"
         yield ("downstream", "models"), text
     if isinstance(downstream, Voc) or downstream.split is None:
         return
@@ -330,7 +330,7 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
             text = f'there is no "{name}" under {section}{nearest(name, known)}'
             yield (*network.path, key), text
         elif name is not None and known[name].kind == "logits":
-            text = f"the logits of {name} are brought: there are no weights to learn from"
+            text = f"{name} has only logits: there are no weights to learn from"
             yield (*network.path, key), text
     source = study.pretraining.get(getattr(network, "source", None))
     if source is not None and source.kind is not None:

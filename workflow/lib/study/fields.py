@@ -90,6 +90,11 @@ def named(what: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
+def text(pattern: str, what: str) -> Any:
+    """Make the type of text of a pattern, which is called so."""
+    return Annotated[str, Field(pattern=pattern), named(what)]
+
+
 def number(**bounds: float) -> Any:
     """Make the type of a finite number within bounds (`gt`, `ge`, `lt`, `le`).
 
@@ -133,18 +138,14 @@ Pair = Annotated[list[Item], Field(min_length=2, max_length=2), BeforeValidator(
 Distinct = Annotated[
     list[Item], AfterValidator(_different), Field(json_schema_extra={"uniqueItems": True})
 ]
-Several = Annotated[
-    list[Item],
-    Field(min_length=1),
-    AfterValidator(_different),
-    Field(json_schema_extra={"uniqueItems": True}),
-]
+"""No item is there twice."""
+Several = Annotated[Distinct[Item], Field(min_length=1)]
 """At least one item, and none twice."""
 
 Said = Annotated[Item, Field(exclude=True)]
 """Of a network: what its weights do not depend on, left out when it is dumped."""
 
-Slug = Annotated[str, Field(pattern=SLUG), named(A_SLUG)]
+Slug = text(SLUG, A_SLUG)
 Keys = Several[str]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
@@ -157,23 +158,15 @@ Size = Annotated[
     Count | Pair[Count],
     named("a positive whole number of pixels, or two of them, height and width"),
 ]
-Images = Annotated[Count | Annotated[str, Field(pattern="^rest$")],
-                   named('a positive whole number or "rest"')]  # fmt: skip
+Images = Annotated[Count | text("^rest$", "rest"), named('a positive whole number or "rest"')]
 ClassGroup = Annotated[
     Several[str] | Pair[Seed],
     named("a list of different class names, or the first and the last index of a range of classes"),
 ]
-Templates = Annotated[
-    list[
-        Annotated[
-            str, Field(pattern=r"^[^{}]*\{\}[^{}]*$"), named("a template with exactly one {}")
-        ]
-    ],
-    Field(min_length=1),
-]
-Weights = Annotated[str, Field(pattern=r"\.(safetensors|pth|pt|bin)$"),
-                    named("a file of weights (.safetensors, .pth, .pt or .bin)")]  # fmt: skip
-Logits = Annotated[str, Field(pattern=r"\.(npy|npz|h5|hdf5|csv)$"),
-                   named("a file of logits (.npy, .npz, .h5, .hdf5 or .csv)")]  # fmt: skip
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$"),
-                   named("a SHA-256 (64 digits of 0 to 9 and a to f)")]  # fmt: skip
+Template = text(r"^[^{}]*\{\}[^{}]*$", "a template with exactly one {}")
+Templates = Annotated[list[Template], Field(min_length=1)]
+Weights = text(
+    r"\.(safetensors|pth|pt|bin)$", "a file of weights (.safetensors, .pth, .pt or .bin)"
+)
+Logits = text(r"\.(npy|npz|h5|hdf5|csv)$", "a file of logits (.npy, .npz, .h5, .hdf5 or .csv)")
+Digest = text("^[0-9a-f]{64}$", "a SHA-256 (64 digits of 0 to 9 and a to f)")

@@ -48,6 +48,7 @@ def load(config: Mapping, files: Iterable[str | os.PathLike]) -> Study:
     Returns
     -------
     Study
+        A `PublishedStudy`, if that is what the configuration is.
 
     Raises
     ------
@@ -84,20 +85,7 @@ def load(config: Mapping, files: Iterable[str | os.PathLike]) -> Study:
 
 
 def check(values: Mapping, file: str) -> list[str]:
-    """Find everything that is wrong with a study.
-
-    Parameters
-    ----------
-    values : mapping
-        A study as `read` gives it.
-    file : str
-        Its name, for messages.
-
-    Returns
-    -------
-    list of str
-        Mistakes, each `file: key.path: what is wrong`.
-    """
+    """Find everything that is wrong with a study, as `read` gives it; `file` is for messages."""
     return _messages(_parse_and_check(values)[1], file)
 
 

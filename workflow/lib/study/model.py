@@ -39,17 +39,12 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
 KORNBLITH = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
 """The L2 penalties of Kornblith, Shlens and Le (2019, appendix A.4)."""
 
-Splits = Annotated[
-    dict[str, Images],
-    Field(
-        description="Number of images for each split, or `rest` for all that are left over, in "
-        "equal shares of each class. They are drawn from the training images; but if `test` is named and "
-        "there are test images of its own (of ImageNet, the validation images), `calibration` and "
-        "`test` are drawn from those. What is not named is whole as it is: `test`, and any folder "
-        "<path>/<split> of the kind `folder`.",
-        json_schema_extra=KEYS_ARE_SLUGS,
-    ),
-]
+SPLITS = """Number of images for each split, or `rest` for all that are left over, in equal shares
+of each class. They are drawn from the training images; but if `test` is named and there are test
+images of its own (of ImageNet, the validation images), `calibration` and `test` are drawn from
+those. What is not named is whole as it is: `test`, and any folder <path>/<split> of the kind
+`folder`."""
+Splits = Annotated[dict[str, Images], Field(description=SPLITS, json_schema_extra=KEYS_ARE_SLUGS)]
 Entries = Annotated[dict[str, Any], Field(json_schema_extra=KEYS_ARE_SLUGS)]
 
 
