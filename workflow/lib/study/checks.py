@@ -256,7 +256,7 @@ def _image_mistakes(network: Network) -> Iterator[Mistake]:
     own = own if isinstance(own, Mapping) else {}
 
     def place(*keys: str) -> tuple:
-        overridden = not network.departs or {*keys} & own.keys()
+        overridden = not network.uses_recipe or {*keys} & own.keys()
         return (*network.path, "input") if overridden else ("recipe", "input")
 
     channels = [len(image[key]) for key in ("mean", "std") if key in image]

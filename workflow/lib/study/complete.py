@@ -142,14 +142,14 @@ class Study:
 
     @property
     def settings(self) -> dict:
-        """All of it but the published studies, of plain types."""
+        """What was chosen and what follows, of plain types."""
         values = asdict(self) | {
             "dataset": self.dataset.settings,
             "greedy": self.greedy.model_dump(),
             "features": self.features.model_dump(),
             "downstream": self.downstream and self.downstream.settings,
         }
-        del values["published_studies"]
+        del values["published_studies"], values["preprocessing"]
         return {"study": values.pop("name")} | values
 
 

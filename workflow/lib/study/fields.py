@@ -142,8 +142,8 @@ Distinct = Annotated[
 Several = Annotated[Distinct[Item], Field(min_length=1)]
 """At least one item, and none twice."""
 
-Said = Annotated[Item, Field(exclude=True)]
-"""Of a network: what its weights do not depend on, left out when it is dumped."""
+Excluded = Annotated[Item, Field(exclude=True)]
+"""Of a network: what its weights do not depend on, and its recipe leaves out."""
 
 Slug = text(SLUG, A_SLUG)
 Keys = Several[str]

@@ -261,7 +261,10 @@ def _plain(value: object) -> object:
 def record(study: Study) -> None:
     """Write results/<study>/study.json, if it would change. Call it as a run starts its jobs."""
     path = _place(study.name)
-    text = json.dumps(study.settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    values = study.settings
+    if isinstance(study, Study):
+        values["preprocessing"] = study.preprocessing
+    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with replacing(path) as part:
             part.write_text(text, encoding="utf-8")

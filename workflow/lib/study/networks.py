@@ -16,13 +16,13 @@ from workflow.lib import hub
 from workflow.lib.study.fields import (
     Count,
     Digest,
+    Excluded,
     Keys,
     Logits,
     Options,
     Pair,
     Penalties,
     Positive,
-    Said,
     Seed,
     Strict,
     Templates,
@@ -64,7 +64,7 @@ class Network(Strict):
         What its recipe takes from that of the network it comes from.
     learns : str or None
         Objective of a model that learns the classes by itself.
-    departs : bool
+    uses_recipe : bool
         Whether it takes from `recipe` what its entry leaves out.
     """
 
@@ -72,7 +72,7 @@ class Network(Strict):
     title: ClassVar[str] = "a network"
     inherits: ClassVar[tuple[str, ...]] = ()
     learns: ClassVar[str | None] = None
-    departs: ClassVar[bool] = True
+    uses_recipe: ClassVar[bool] = True
 
     _path: tuple[str, str] = PrivateAttr(("", ""))
     _own: Mapping = PrivateAttr({})
@@ -154,39 +154,39 @@ class Model(Network):
 
     has_features: ClassVar[bool] = True
 
-    name: Said[str] = None
+    name: Excluded[str] = None
     """Name in figures and tables; by default, the model's key."""
-    category: Said[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
+    category: Excluded[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
     """What differs from the base: its seed (reinit), hyper-parameters (hparam), architecture
     (arch), training framework (fwork) or data (dataset). Exactly one model is the base."""
-    set: Said[Literal["main", "high", "low"]] = "main"
+    set: Excluded[Literal["main", "high", "low"]] = "main"
     """`main`, or clearly above the band (`high`: bases of greedy ensembles) or below it (`low`:
     candidates to add to a strong model)."""
-    head: Said[Head] = None
+    head: Excluded[Head] = None
     """What makes the network a classifier. By default `distilled` where the objective is
     distillation, else `fine-tuned` with `from`, else `trained`. Of weights and logits from
     elsewhere, only what tables say."""
-    train_data: Said[str] = None
+    train_data: Excluded[str] = None
     """Training data as the tables call it; by default, the splits."""
-    stand_in: Said[bool] = False
+    stand_in: Excluded[bool] = False
     """Whether the model only stands in for that of the row `paper`; its name then says so."""
-    paper: Said[str] = None
+    paper: Excluded[str] = None
     """Name of the row of a published study that the model stands beside in tables."""
 
 
 class Descendant(Model):
     """A model that starts from another network."""
 
-    source: Said[str] = Field(alias="from")
+    source: Excluded[str] = Field(alias="from")
     """Key of the network under `pretraining` that the model starts from."""
 
 
 class Elsewhere(Network):
     """A network that was trained elsewhere."""
 
-    departs = False
+    uses_recipe = False
 
-    objective: Said[str] = None
+    objective: Excluded[str] = None
     """What was learnt there, as the tables call it."""
     sha256: Digest = None
     """SHA-256 that the file must have."""
@@ -274,7 +274,7 @@ class Checkpoint(Model, Elsewhere, Built):
 
     kind = "checkpoint"
     title = "a checkpoint"
-    departs = True
+    uses_recipe = True
 
     checkpoint: Weights
     """File of weights of `architecture`, classifier included. Nothing is trained then; `objective`,
@@ -313,7 +313,7 @@ class Distilled(Model, Built, Cropped, Augmented, DropBlock):
 
     temperature: Positive = 4.0
     """Of the softmax of teacher and student, for `distillation`."""
-    teacher: Said[str]
+    teacher: Excluded[str]
     """Key of the model that a distilled one learns from."""
 
 

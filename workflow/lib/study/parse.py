@@ -129,7 +129,7 @@ def _network(
     if cls is None:  # keep what holds for networks of any kind
         cls, values = plain, {key: value for key, value in own.items() if key in keys(plain)}
         mistakes += _unclear(path, own, default)
-    elif cls.departs:
+    elif cls.uses_recipe:
         values |= {k: v for k, v in default.items() if k in keys(cls) and k not in own}
         images = default.get("input"), own.get("input")
         if "input" in keys(cls) and all(isinstance(image, Mapping) for image in images):
