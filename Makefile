@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run study test lint bench report
+.PHONY: run study test lint bench report schema
 .DELETE_ON_ERROR:
 
 run: .venv/made
@@ -29,6 +29,9 @@ bench: .venv/made
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/slurm.py
 	$(BIN)/python benchmarks/study.py
+
+schema: .venv/made
+	$(BIN)/python -m workflow.lib.study.model
 
 report: .venv/made
 	$(BIN)/snakemake --cores all results/default/report.html

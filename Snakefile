@@ -20,7 +20,7 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-STUDY = load(config, workflow.configfiles)
+STUDY = load(config, workflow.configfiles, in_job=not workflow.is_main_process)
 
 
 pathvars:
@@ -45,7 +45,7 @@ if STUDY.alongside:
         snakefile:
             "workflow/rules/published.smk"
         config:
-            STUDY.alongside.settings
+            STUDY.alongside.file
 
     use rule * from paper as paper_*
 

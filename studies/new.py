@@ -29,7 +29,7 @@ from workflow.lib.data import imagenet, parquet
 from workflow.lib.data.kinds import build_manifest
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
-from workflow.lib.study import configuration
+from workflow.lib.study.load import ConfigurationError, load, read
 
 DATA = {
     "ImageNet-21k": r"in(w?21|22)k",
@@ -314,7 +314,7 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
         "#",
         f"#     snakemake --cores all --configfile studies/{name}.yaml",
         "#",
-        "# Change what you like: workflow/schemas/study.schema.yaml describes every key. What is a",
+        "# Change what you like: workflow/schemas/study.schema.json describes every key. What is a",
         "# guess is said to be one, and should be looked at.",
         "",
         f"study: {quote(name)}          # results go to results/{name}/",
@@ -441,19 +441,19 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
 def _named(file: Path) -> object:
     """Name of the study in a file; None if it cannot be read."""
     try:
-        return configuration.read(file).get("study")
-    except configuration.ConfigurationError:
+        return read(file).get("study")
+    except ConfigurationError:
         return None
 
 
 def _check(file: Path) -> None:
     """Refuse a study that would not be planned, or whose images could not be divided."""
     try:
-        (study,) = configuration.load(configuration.read(file), [file]).values()
-    except configuration.ConfigurationError as error:
+        study = load(read(file), [file])
+    except ConfigurationError as error:
         told = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(told)) from error
-    build_manifest(study["dataset"])
+    build_manifest(study.dataset.settings)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import open_clip
 import timm
 
 from workflow.lib.run.fingerprint import ROOT
-from workflow.lib.study.configuration import read
+from workflow.lib.study.load import read
 
 STUDY = read(ROOT / "studies/imagenet.yaml")
 MODELS = STUDY["models"]

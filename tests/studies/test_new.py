@@ -15,7 +15,7 @@ from studies.new import find, look, new_study
 from tests.run.photographs import write_imagenet
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.fingerprint import ROOT
-from workflow.lib.study.configuration import check, read
+from workflow.lib.study.load import check, read
 
 BASE = "resnet50.a1_in1k"
 

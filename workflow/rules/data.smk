@@ -15,7 +15,7 @@ rule dataset:
         "<results>/benchmarks/dataset.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: 8 if STUDY.dataset.skip_corrupt else 1
+    threads: 8 if STUDY.dataset.settings["skip_corrupt"] else 1
     params:
         settings={"dataset": STUDY.dataset.settings},
         listing=lambda w: source_listing(STUDY.dataset.settings),

@@ -160,7 +160,7 @@ rule accuracy:
     params:
         settings={
             "claims": claims(STUDY),
-            "population": POPULATION.get(test_set(STUDY.dataset.settings)),
+            "population": POPULATION.get(test_set(STUDY.dataset)),
             "tolerance": STUDY.accuracy_tolerance,
         },
         code=fingerprint("accuracy"),

@@ -6,8 +6,8 @@ rule tables:
     input:
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
-        published_models=[f"{path}/models.tsv" for path in STUDY.compared_with],
-        published_pairs=[f"{path}/pairs.tsv" for path in STUDY.compared_with],
+        published_models=f"results/{STUDY.alongside.name}/models.tsv" if STUDY.paper_rows else [],
+        published_pairs=f"results/{STUDY.alongside.name}/pairs.tsv" if STUDY.paper_rows else [],
     output:
         tables=expand("<results>/tables/table{n}.{kind}", n=[1, 2, 3, 4], kind=["tsv", "md", "tex"]),
     log:
@@ -59,7 +59,7 @@ rule report:
         ),
         tables=[
             *expand("<results>/tables/table{n}.tsv", n=[1, 2, 3, 4]),
-            *expand("<results>/{table}.tsv", table=STUDY.reported_tables),
+            *expand("<results>/{table}.tsv", table=STUDY.tables),
         ],
         sheets=expand(
             "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]

@@ -2,9 +2,11 @@
 
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
+from workflow.lib.study.load import record
 
 
 onstart:
+    record(STUDY)
     jobs = cancel_left_behind(workflow.workdir_init)
     if jobs:
         logger.warning(f"Cancelled jobs of an earlier run that was killed: {' '.join(jobs)}")

@@ -9,8 +9,6 @@ last table holds models outside the accuracy band, so that none is dropped in si
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.tables import (
@@ -27,8 +25,8 @@ def tables(
     *,
     models: str,
     pairs: str,
-    published_models: Sequence[str],
-    published_pairs: Sequence[str],
+    published_models: str | Sequence[str],
+    published_pairs: str | Sequence[str],
     tables: Sequence[str],
     mean: str,
     paper: dict[str, str],
@@ -39,8 +37,8 @@ def tables(
     ----------
     models, pairs : str
         Tables of models and of pairs.
-    published_models, published_pairs : sequence of str
-        The same of published studies.
+    published_models, published_pairs : str or empty list
+        The same of the published study alongside, if models are to be compared with its.
     tables : sequence of str
         Files to write: `table1.tsv`, `table1.md`, `table1.tex`, and so on to `table4.tex`.
     mean : str
@@ -50,13 +48,12 @@ def tables(
         tables have no columns for them.
     """
     chosen = select_models(read_table(models), read_table(pairs), mean)
-    known = [
-        compare_with_base(read_table(theirs), read_table(compared))
-        for theirs, compared in zip(published_models, published_pairs, strict=True)
-    ]
+    known = None
+    if paper:
+        known = compare_with_base(read_table(published_models), read_table(published_pairs))
     for number, table in chosen.items():
         if paper:
-            table = add_published(table, pd.concat(known), paper)
+            table = add_published(table, known, paper)
         cells, notes = format_models(table)
         texts = {
             ".tsv": table.to_csv(sep="\t", index=False),

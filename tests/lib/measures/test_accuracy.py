@@ -29,7 +29,7 @@ def timm(name, **changes):
 def study(dataset=VALIDATION, pretraining=None, **models):
     networks = {**(pretraining or {}), **models}
     return SimpleNamespace(
-        dataset=SimpleNamespace(settings=dataset),
+        dataset=SimpleNamespace(**dataset),
         models={key: {} for key in models},
         networks={
             key: SimpleNamespace(

@@ -19,8 +19,8 @@ SPLITS = {
 
 def study(path):
     networks = {
-        "resnet": SimpleNamespace(maker="train", recipe={}),
-        "vit": SimpleNamespace(maker="external", recipe={"logits": str(path)}),
+        "resnet": SimpleNamespace(rule="train", recipe={}),
+        "vit": SimpleNamespace(rule="external", recipe={"logits": str(path)}),
     }
     return SimpleNamespace(name="mine", networks=networks)
 

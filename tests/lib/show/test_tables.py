@@ -240,7 +240,7 @@ def test_files_have_the_published_column_where_a_model_is_compared(tmp_path):
     PUBLISHED.to_csv(tmp_path / "theirs.tsv", sep="\t", index=False)
     PUBLISHED_PAIRS.to_csv(tmp_path / "compared.tsv", sep="\t", index=False)
     outputs = write(
-        tmp_path, {"clip": "CLIP-S"}, [tmp_path / "theirs.tsv"], [tmp_path / "compared.tsv"]
+        tmp_path, {"clip": "CLIP-S"}, tmp_path / "theirs.tsv", tmp_path / "compared.tsv"
     )
     written = pd.read_csv(outputs["table1_tsv"], sep="\t", index_col="model")
     assert written["paper_accuracy"].dropna().to_dict() == {"clip": 0.7567}

@@ -20,14 +20,15 @@ from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import Outputs
 
 if TYPE_CHECKING:
-    from workflow.lib.study.load import Study
+    from workflow.lib.study.complete import Study
+    from workflow.lib.study.model import Dataset
 
 TABLE = Path(__file__).parents[3] / "resources" / "accuracy" / "published.csv"
 POPULATION = {"imagenet": 50_000, "imagenet_v2": 10_000}
 """Images that each column of accuracies is of."""
 
 
-def test_set(dataset: Mapping) -> str | None:
+def test_set(dataset: "Dataset") -> str | None:
     """Say which column of the table holds for a study's test images; None for none.
 
     ImageNet-V2 is told by the name of its folder, `imagenetv2-matched-frequency-format-val`; its
@@ -35,11 +36,10 @@ def test_set(dataset: Mapping) -> str | None:
 
     Parameters
     ----------
-    dataset : mapping
-        With `kind` and `path`.
+    dataset : Dataset
     """
-    folder = Path(dataset["path"]).name
-    if dataset["kind"] != "imagenet":
+    folder = Path(dataset.path).name
+    if dataset.kind != "imagenet":
         return None
     if folder.startswith("imagenetv2-"):
         return "imagenet_v2" if folder.startswith("imagenetv2-matched-frequency") else None
@@ -61,7 +61,7 @@ def claims(study: "Study") -> dict[str, dict]:
         which says how the published preprocessing differs or why there is no number. Empty if no
         number is known of any, or the test images are not ImageNet's.
     """
-    column = test_set(study.dataset.settings)
+    column = test_set(study.dataset)
     if column is None:
         return {}
     found = {}

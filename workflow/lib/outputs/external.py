@@ -53,7 +53,7 @@ def missing_files(study) -> list[str]:
         f"lists the images whose logits it must hold, and classes.csv beside it the order of the "
         f"classes"
         for key, network in study.networks.items()
-        if network.maker == "external" and not os.path.isfile(network.recipe["logits"])
+        if network.rule == "external" and not os.path.isfile(network.recipe["logits"])
     ]
 
 

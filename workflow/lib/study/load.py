@@ -1,113 +1,292 @@
-"""A study as an object, and the published studies alongside it."""
+"""A study from its files: read strictly, checked as a whole, and completed.
 
-from types import SimpleNamespace
+What configuring it took is kept in results/<study>/study.json: the complete study, and how its
+public networks want their images, so that jobs need not look that up again.
+"""
 
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib.data.splits import HELD
-from workflow.lib.study import configuration
-from workflow.lib.study.configuration import ConfigurationError
+from workflow.lib.run.files import replacing
+from workflow.lib.study import networks
+from workflow.lib.study.checks import LISTS, find_mistakes
+from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
+from workflow.lib.study.model import File, PublishedFile, StudyFile
+from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
-__all__ = ["ConfigurationError", "load"]
-
-MAKERS = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpoint": "head",
-          "logits": "external"}  # fmt: skip
-
-
-class Study(SimpleNamespace):
-    def made_by(self, *rules, parents=False):
-        used = {key for network in self.networks.values() for key in network.parents}
-        keys = [
-            key
-            for key, network in self.networks.items()
-            if network.maker in rules and (key in used or not parents)
-        ]
-        return "|".join(keys) or "-"
-
-    def described(self, *fields, models=None):
-        keys = self.models if models is None else models
-        return {
-            key: {f: v for f, v in vars(self.models[key]).items() if not fields or f in fields}
-            for key in keys
-        }
-
-    def splits_of(self, model):
-        probed = [*self.features.models, self.features.base] if self.features.models else []
-        return [*HELD, self.features.data] if model in probed else list(HELD)
-
-    @property
-    def template_splits(self):
-        external = [key for key, network in self.networks.items() if network.maker == "external"]
-        return max([list(HELD), *map(self.splits_of, external)], key=len)
+TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
-def load(config, files):
-    """Load."""
+class ConfigurationError(WorkflowError):
+    """Everything that is wrong with a configuration, one mistake a line.
+
+    Attributes
+    ----------
+    mistakes : list of str
+    """
+
+    def __init__(self, mistakes: Iterable[str]):
+        self.mistakes = list(dict.fromkeys(mistakes))
+        super().__init__("\n".join(self.mistakes))
+
+
+def load(
+    config: Mapping, files: Iterable[str | os.PathLike], *, in_job: bool = False
+) -> Study | PublishedStudy:
+    """Check and complete a study and the published studies alongside it.
+
+    Parameters
+    ----------
+    config : mapping
+        The study as Snakemake merged it from its files and the command line.
+    files : iterable of path
+        Those files, relative to the working directory.
+    in_job : bool
+        Whether this is a job's process, for which study.json says how public networks want their
+        images. What is not there is looked up.
+
+    Returns
+    -------
+    Study or PublishedStudy
+
+    Raises
+    ------
+    ConfigurationError
+        With every mistake of every file.
+    """
+    if in_job:
+        _recall(config)
+    files = [os.path.relpath(file) for file in files]
+    name, mistakes = " + ".join(files) or "configuration", []
+    for file in files:
+        _try_to_read(file, mistakes)  # Snakemake has read it already, blind to repeated keys
     try:
-        studies = configuration.load(config, files)
+        values = _plain(config)
+    except RecursionError:
+        mistakes = mistakes or [f"{name}: something stands in itself, by an alias of YAML"]
+        raise ConfigurationError(mistakes) from None
+    mistakes += _messages(_only_mistakes(values), name)
+    sources = [(name, _reduced(values)), *_alongside(values, mistakes)]
+    parsed, named = [], {}
+    for file, values in sources:
+        study, found = _parse_and_check(values)
+        parsed.append(study)
+        mistakes += _messages(found, file)
+        own = str(values.get("study", file))
+        if own in named:
+            mistakes.append(f'{file}: study: the name "{own}" is also that of {named[own]}')
+        named[own] = file
+    study, *others = parsed
+    if not mistakes and isinstance(study, StudyFile):
+        mistakes += _messages(_alongside_mistakes(study, others), name)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    if not isinstance(study, StudyFile):
+        return complete_published(study)
+    return complete(study, complete_published(others[0]) if others else None)
+
+
+def check(values: Mapping, file: str) -> list[str]:
+    """Find everything that is wrong with a study, as `read` gives it; `file` is for messages."""
+    return _messages(_parse_and_check(values)[1], file)
+
+
+def _parse_and_check(values: Mapping) -> tuple[File, list[Mistake]]:
+    study, mistakes = parse(values)
+    wrong = [path for path, _ in mistakes]
+    return study, mistakes + [each for each in find_mistakes(study) if each[0] not in wrong]
+
+
+def _messages(mistakes: Iterable[Mistake], file: str) -> list[str]:
+    return list(dict.fromkeys(f"{file}: {dotted(path)}: {text}" for path, text in mistakes))
+
+
+def _try_to_read(file: str, mistakes: list[str]) -> dict | None:
+    try:
+        return read(file)
     except ConfigurationError as error:
-        raise WorkflowError(str(error)) from None
-    (name, study), *rest = studies.items()
-    own = wrap(name, study)
-    own.alongside = wrap(*rest[0]) if rest else None
-    own.compared_with = [f"results/{rest[0][0]}"] if own.paper_rows and rest else []
-    if own.alongside:
-        own.alongside.settings = configuration.read(study["alongside"][0])
-    return own
+        mistakes += error.mistakes
+        return None
 
 
-def wrap(name, study):
-    """Wrap."""
-    settings = study
-    own = Study(**{key: value for key, value in study.items() if key != "study"})
-    own.name, own.settings, own.title = name, settings, study.get("title", "")
-    own.compared_with, own.alongside, own.external_files = [], None, []
-    own.models = {k: SimpleNamespace(**m) for k, m in study.get("models", {}).items()}
-    own.paper_rows = {k: m.paper for k, m in own.models.items() if m.paper}
-    tables = {
-        "calibration": "pareto",
-        "class_specialisation": "figure4",
-        "recommendations": "pareto",
-    }
-    own.reported_tables = [t for t, figure in tables.items() if figure in own.figures]
-    if study["published"]:
-        own.networks = {}
-        own.stages = ["published"]
-        return own
-    own.stages = ["data", "models", "outputs", "measures", "ensembles", "probes", "sensitivity",
-                  "figures", "report"]  # fmt: skip
-    if study["downstream"]:
-        own.stages.insert(6, "downstream")
-    dataset = {"skip_corrupt": False} | study["dataset"]
-    own.dataset = SimpleNamespace(**dataset, settings=study["dataset"])
-    own.evaluation_splits = list(HELD)
-    for section in ("greedy", "features", "downstream"):
-        value = study[section]
-        setattr(own, section, SimpleNamespace(**value, settings=value) if value else None)
-    f = study["features"]
-    own.features.settings = {
-        key: f[key] for key in ("base", "data", "shares", "seeds", "dimensions", "regularisation")
-    }
-    if own.downstream and own.downstream.kind == "scenes":
-        own.downstream.path = f"results/{name}/downstream/scenes.npy"
-    own.networks = {}
-    for key, network in study["networks"].items():
-        recipe = network["recipe"]
-        files = recipe.get("augmentation") == "random-resized-crop"
-        maker = MAKERS.get(recipe["head"])
-        if maker is None:
-            maker = "pretrained" if "timm" in recipe or "open_clip" in recipe else "train"
-        own.networks[key] = SimpleNamespace(
-            recipe=recipe,
-            parents=[network["parent"]] if network["parent"] else [],
-            geometry=network["geometry"],
-            maker=maker,
-            reads_files=files,
-            arrays=[] if files else recipe.get("data", []),
-        )
-    own.external_files = [
-        network.recipe["logits"] for network in own.networks.values() if network.maker == "external"
-    ]
-    own.paired = list(dict.fromkeys(key for pair in own.pairs for key in pair))
-    own.main = [k for k, m in own.models.items() if m.set == "main"]
-    return own
+def _alongside(values: Mapping, mistakes: list[str]) -> Iterator[tuple[str, dict]]:
+    """Read the published studies alongside a study."""
+    named = values.get("alongside")
+    for file in named if isinstance(named, list) else []:
+        other = _try_to_read(file, mistakes) if isinstance(file, str) else None
+        if other and "published" in other:
+            yield file, other
+        elif other:
+            text = "not a published study, so it cannot stand alongside another"
+            mistakes.append(f"{file}: {text}")
+
+
+def _only_mistakes(study: Mapping) -> Iterator[Mistake]:
+    only, models = study.get("only"), study.get("models")
+    if isinstance(only, list) and isinstance(models, dict):
+        for place, key in enumerate(only):
+            if isinstance(key, str) and key not in models:
+                yield ("only", place), f'there is no model "{key}"{nearest(key, models)}'
+
+
+def _reduced(study: Mapping) -> Mapping:
+    """Keep only the models that `only` names, the base and teachers, and what they start from.
+
+    Analyses lose the models that are left out, and pairs with one of them are lost.
+    """
+    only, models = study.get("only"), study.get("models")
+    sections = [models, *(study.get(key, {}) for key in ("pretraining", *LISTS))]
+    if not isinstance(only, list) or not all(isinstance(each, dict) for each in sections):
+        return study
+    if not all(isinstance(own, dict) for own in models.values()):
+        return study
+    kept = [key for key, own in models.items() if key in only or own.get("category") == "base"]
+    for key in kept:  # grows: a teacher may have a teacher
+        teacher = models[key].get("teacher")
+        if isinstance(teacher, str) and teacher in models and teacher not in kept:
+            kept.append(teacher)
+    study = {**study, "models": {key: own for key, own in models.items() if key in kept}}
+    gone = models.keys() - study["models"].keys()
+    used = [own.get("from") for own in study["models"].values()]
+    if "pretraining" in study:
+        study["pretraining"] = {
+            key: own for key, own in study["pretraining"].items() if key in used
+        }
+    if isinstance(study.get("pairs"), list):
+        study["pairs"] = [
+            pair
+            for pair in study["pairs"]
+            if not isinstance(pair, list) or not gone & {*map(str, pair)}
+        ]
+    for section, names in LISTS.items():
+        for name in names:
+            keys = study.get(section, {}).get(name)
+            if isinstance(keys, list) and gone & {*map(str, keys)}:
+                rest = {other: own for other, own in study[section].items() if other != name}
+                left = [key for key in keys if key not in gone]
+                study[section] = rest | ({name: left} if left else {})
+    return study
+
+
+def _alongside_mistakes(study: StudyFile, others: Sequence[PublishedFile]) -> Iterator[Mistake]:
+    """Find too many published studies, and models that are to stand beside a row of none."""
+    if len(others) > 1:
+        yield ("alongside", 1), "only one published study can stand alongside; leave it out"
+    rows = {row for other in others for row in _published_rows(other.published.table)}
+    for key, own in study.models.items():
+        place, row = ("models", key, "paper"), own.paper
+        if row is not None and not others:
+            text = "there is no published study to compare with; name its file under alongside"
+            yield place, text
+        elif row is not None and rows and row not in rows:
+            yield place, f'no published study has a model "{row}"{nearest(row, rows)}'
+
+
+def _published_rows(path: str) -> list[str]:
+    """Read the names of the models in a published table; a table that is no such is its job's."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [row["model"] for row in csv.DictReader(file)]
+    except (OSError, KeyError, ValueError, csv.Error):
+        return []
+
+
+# Reading YAML.
+
+
+def read(path: str | os.PathLike) -> dict:
+    """Read a YAML file, refusing what a plain reader would drop in silence.
+
+    Returns
+    -------
+    dict
+        Of plain types. Numbers such as `1e-3` are text, as YAML 1.1 has them.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read, is no mapping, or gives a key twice.
+    """
+    try:
+        loader = yaml.SafeLoader(Path(path).read_bytes())
+        root = loader.get_single_node()
+        mistakes = list(_misread_keys(root))
+        content = loader.construct_document(root) if root else None
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark or error.context_mark).line + 1
+        what = error.problem or error.context
+        raise ConfigurationError([f"{path}: line {line}: not valid YAML: {what}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError([f"{path}: not valid YAML: {error}".replace("\n", " ")]) from None
+    if not isinstance(content, dict):
+        raise ConfigurationError([f"{path}: must hold keys and values"])
+    if mistakes:
+        raise ConfigurationError(f"{path}: line {line}: {text}" for line, text in mistakes)
+    return _plain(content)
+
+
+def _misread_keys(node: yaml.Node | None, path=(), above=()) -> Iterator[tuple[int, str]]:
+    """Find keys given twice or not read as text, and what stands in itself, with their lines."""
+    if node in above:
+        text = "holds an alias of what it stands in; write out what is meant"
+        yield node.start_mark.line + 1, f"{dotted(path)}: {text}"
+        return
+    above = (*above, node)
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _misread_keys(item, path, above)
+    if isinstance(node, yaml.MappingNode):
+        lines = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            here = dotted((*path, name))
+            if name in lines:
+                yield line, f"{here}: the key is given twice, first in line {lines[name]}"
+            elif key.tag not in TEXT_TAGS:
+                yield line, f'{here}: YAML does not read this key as text; write "{name}"'
+            lines.setdefault(name, line)
+            yield from _misread_keys(value, (*path, name), above)
+
+
+def _plain(value: object) -> object:
+    """Copy into dicts, lists and scalars."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+# Keeping what was found.
+
+
+def record(study: Study | PublishedStudy) -> None:
+    """Write results/<study>/study.json, if it would change. Call it as a run starts its jobs."""
+    path = _place(study.name)
+    values = study.settings
+    if isinstance(study, Study):
+        values["preprocessing"] = study.preprocessing
+    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def _recall(config: Mapping) -> None:
+    try:
+        known = json.loads(_place(config["study"]).read_text(encoding="utf-8"))
+        networks.FOUND.update(known["preprocessing"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return
+
+
+def _place(name: object) -> Path:
+    return Path("results", str(name), "study.json")

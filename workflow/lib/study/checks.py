@@ -1,0 +1,362 @@
+"""Mistakes that lie between keys: names of nothing, keys without effect, values that do not match.
+
+Each check is of a study built of what is right in its file, so that any part may be None.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+
+from workflow.lib.data.splits import HELD
+from workflow.lib.models import hub
+from workflow.lib.run.errors import InputError
+from workflow.lib.study import networks
+from workflow.lib.study.fields import A_SLUG, SLUG, shown
+from workflow.lib.study.model import Dataset, File, StudyFile, Voc
+from workflow.lib.study.networks import Network
+from workflow.lib.study.parse import MISSING, Mistake, nearest
+from workflow.lib.study.recipe import Cropped, Labelled, Learnt
+
+LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("models",)}
+"""Where analyses name models."""
+
+FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
+
+
+def find_mistakes(study: File) -> Iterator[Mistake]:
+    """Find the mistakes between the keys of a study."""
+    if study.band and study.band[0] >= study.band[1]:
+        text = f"must go from the lower to the higher accuracy, not {shown(study.band)}"
+        yield ("band",), text
+    if not isinstance(study, StudyFile):
+        return
+    if study.dataset:
+        yield from _dataset_mistakes(study.dataset)
+    yield from _group_mistakes(study.groups)
+    yield from _key_mistakes(study)
+    yield from _model_mistakes(study)
+    yield from _pair_mistakes(study)
+    yield from _analysis_mistakes(study)
+    yield from _recipe_mistakes(study)
+    for network in study.networks:
+        if network.kind and (study.recipe or not isinstance(network, Learnt)):
+            yield from _network_mistakes(network, study)
+
+
+def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
+    place, splits = ("dataset", "splits"), dataset.splits
+    if splits is None:
+        return
+    for name in splits:
+        if not re.fullmatch(SLUG, name):
+            yield (*place, name), f"{shown(name)} is not {A_SLUG}"
+    for name in dataset.needs:
+        if name not in splits:
+            yield (*place, name), MISSING
+    if dataset.kind == "fashion-mnist" and "test" in splits:
+        yield (*place, "test"), "the name is that of the dataset's own test images"
+    scored = [name for name in splits if "test" in splits and name in HELD]
+    for pool in (scored, [name for name in splits if name not in scored]):
+        if [splits[name] for name in pool].count("rest") > 1:
+            among = f" among {' and '.join(scored)}" if pool is scored else ""
+            yield place, f'only one split{among} can be "rest"'
+
+
+def _group_mistakes(groups: dict) -> Iterator[Mistake]:
+    for name, group in groups.items():
+        match group:
+            case [int(first), int(last)] if first > last:
+                text = f"must go from the first to the last class, not {shown(group)}"
+                yield ("groups", name), text
+
+
+def _missing_split(split: str, dataset: Dataset | None) -> str | None:
+    """Say that a dataset has no such split, as far as its splits are known before it is read."""
+    if dataset is None or dataset.splits is None or split in dataset.splits:
+        return None
+    kind, splits, path = dataset.kind, dataset.splits, dataset.path or ""
+    if not splits and kind not in ("folder", "parquet"):  # which may have splits of their own
+        return None
+    if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):
+        return None
+    # A folder of its own is a split, but train only if nothing is drawn from it.
+    unread = not os.path.isdir(path) or os.path.isdir(os.path.join(path, split))
+    if kind == "folder" and unread and not (splits and split == "train"):
+        return None
+    return f'there is no split "{split}"{nearest(split, splits)}'
+
+
+def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for section in ("pretraining", "models"):
+        for key in getattr(study, section) or {}:
+            if not re.fullmatch(SLUG, key):
+                yield (section, key), f"{shown(key)} is not {A_SLUG}"
+    for key in study.pretraining:
+        if key in (study.models or {}):
+            yield ("pretraining", key), "a model has the same key; each network needs its own"
+
+
+def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    models = study.models or {}
+    bases = [key for key, own in models.items() if own.category == "base"]
+    if len(bases) > 1 or (not bases and all(own.category for own in models.values())):
+        found = " and ".join(bases) or "none"
+        yield ("models",), f"exactly one model must be of the category base, not {found}"
+    for key in bases:
+        if models[key].set != "main":
+            yield ("models", key, "set"), "the base must be in the set main"
+    teachers = {key: getattr(own, "teacher", None) for key, own in models.items()}
+    for key in models:
+        chain = _lessons(key, teachers)
+        if chain and key == min(chain):
+            text = f"a model cannot teach itself: {' learns from '.join([*chain, key])}"
+            yield ("models", key, "teacher"), text
+
+
+def _lessons(key: str, teachers: dict[str, str | None]) -> list[str]:
+    """Walk from a model to its teacher's teacher and so on; none if this never leads back."""
+    chain = [key]
+    while (teacher := teachers.get(chain[-1])) not in (None, *chain):
+        chain.append(teacher)
+    return chain if teacher == key else []
+
+
+def _pair_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for place, (first, second) in enumerate(study.pairs):
+        for key in (first, second):
+            yield from _unknown_model(key, ("pairs", place), study)
+        if first == second:
+            yield ("pairs", place), f'pairs the model "{first}" with itself'
+        if any({first, second} == {*earlier} for earlier in study.pairs[:place]):
+            yield ("pairs", place), f"gives the pair of {first} and {second} twice"
+
+
+def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake]:
+    if study.models and key not in study.models:
+        yield place, f'there is no model "{key}"{nearest(key, study.models)}'
+
+
+def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find models and splits that an analysis names and the study does not have."""
+    for section, names in LISTS.items():
+        for name in names:
+            for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
+                yield from _unknown_model(key, (section, name, place), study)
+    yield from _greedy_mistakes(study)
+    split = study.features.data
+    if split in HELD:
+        yield ("features", "data"), f"the split {split} must not be learnt from"
+    elif text := _missing_split(split, study.dataset):
+        if "data" in study.features.model_fields_set:
+            yield ("features", "data"), text
+        elif study.probed:
+            text += ", from which the probes of figure 6 learn; draw one, or name another here"
+            yield ("features", "data"), text
+    yield from _featureless_mistakes(study)
+    if study.downstream:
+        yield from _downstream_mistakes(study)
+
+
+def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    greedy, bases, pool = study.greedy, study.bases, study.pool
+    if bases and not pool and greedy.pool is None:
+        yield ("greedy", "pool"), "the pool is empty: every model is of the set high; name some"
+    if not bases and greedy.bases is None and greedy.pool is not None:
+        yield ("greedy", "bases"), "no model is of the set high; name some to begin with"
+    for key in bases:
+        if pool == [key]:
+            yield ("greedy", "pool"), f'the pool holds only the base "{key}" itself'
+
+
+def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find models whose features are asked for and are not in their file."""
+    models = study.models or {}
+    for place, key in enumerate(study.features.models or []):
+        if key in models and not models[key].has_features:
+            text = f"{models[key].logits} holds no features; {FILES}"
+            yield ("features", "models", place), text
+    base = models.get(study.base)
+    if base and study.probed and not base.has_features:
+        text = f"{base.logits} holds no features, with which others' are combined; {FILES}"
+        yield ("models", study.base, "logits"), text
+
+
+def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    downstream, models = study.downstream, study.models or {}
+    for place, key in enumerate(downstream.models or []):
+        if key in models and models[key].kind == "logits":
+            text = f"{key} has only logits: there are no weights to run on other images"
+            yield ("downstream", "models", place), text
+    if models and downstream.models is None and not study.evaluated:
+        text = "name models with weights: the base and those of features have only logits"
+        yield ("downstream", "models"), text
+    if isinstance(downstream, Voc) or downstream.split is None:
+        return
+    place, split = ("downstream", "split"), downstream.split
+    if split == "test":
+        yield place, f"the split {split} must not be learnt from"
+    elif text := _missing_split(split, study.dataset):
+        yield place, text
+    for network in study.networks:
+        if split in (getattr(network, "data", None) or []):
+            yield place, f'the split {split} is learnt from by "{network.path[1]}"'
+            break
+
+
+def _recipe_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    if study.recipe:
+        for key, text in study.recipe.void().items():
+            if getattr(study.recipe, key) is not None:
+                yield ("recipe", key), text
+        return
+    for network in study.networks:
+        if isinstance(network, Learnt):
+            text = f"{MISSING}; {'.'.join(network.path)} is trained here, and needs it"
+            yield ("recipe",), text
+            break
+
+
+# Of one network.
+
+
+def _network_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
+    yield from _hub_mistakes(network)
+    public = isinstance(network, networks.Public)
+    if network.whole if public else getattr(network, "input", None):
+        yield from _image_mistakes(network)
+    for split in getattr(network, "data", None) or []:
+        if split in HELD:
+            yield network.origin("data"), f"the split {split} must not be learnt from"
+        elif text := _missing_split(split, study.dataset):
+            yield network.origin("data"), text
+    if isinstance(network, Learnt):
+        yield from _schedule_mistakes(network)
+        yield from _objective_mistakes(network)
+    if isinstance(network, Cropped):
+        yield from _crop_mistakes(network)
+    yield from _parent_mistakes(network, study)
+
+
+def _hub_mistakes(network: Network) -> Iterator[Mistake]:
+    if isinstance(network, networks.OpenClipModel):
+        text = "is no classifier by itself; move it to pretraining, and name it with `from` and"
+        yield (*network.path, "open_clip"), f"{text} the head zero-shot or lbfgs"
+    if isinstance(network, networks.TimmModel) and network.head in networks.FROZEN:
+        text = f"the head {network.head} needs a network under pretraining; move `{network.kind}`"
+        yield (*network.path, "head"), f"{text} there, and name it with `from`"
+
+
+def _image_mistakes(network: Network) -> Iterator[Mistake]:
+    try:
+        image = network.image()
+    except InputError as error:
+        yield (*network.path, network.kind), str(error)
+        return
+    own = network.own.get("input")
+    own = own if isinstance(own, Mapping) else {}
+
+    def place(*keys: str) -> tuple:
+        overridden = not network.uses_recipe or {*keys} & own.keys()
+        return (*network.path, "input") if overridden else ("recipe", "input")
+
+    channels = [len(image[key]) for key in ("mean", "std") if key in image]
+    if len(channels) == 2 and channels not in ([1, 1], [3, 3]):
+        text = f"one value each, or three each, not {channels[0]} and {channels[1]}"
+        yield place("mean", "std"), f"mean and std must have {text}"
+    elif image.get("crop_mode") == "border" and len(image.get("fill", ())) not in channels:
+        text = "the crop mode border needs `fill`, a value for each of"
+        yield place("crop_mode", "fill", "mean"), f"{text} {channels[0]} channels"
+    if "fill" in own and image.get("crop_mode") != "border":
+        yield (*network.path, "input", "fill"), "has no effect unless the crop_mode is border"
+
+
+def _schedule_mistakes(network: Learnt) -> Iterator[Mistake]:
+    void, origin = network.void(), network.origin
+    for key in network.own:
+        if key in void and key in type(network).model_fields:
+            yield (*network.path, key), void[key]
+    milestones = network.milestones or []
+    if network.schedule == "step" and not milestones:
+        yield (*origin("schedule")[:-1], "milestones"), f"{MISSING}; the schedule step needs it"
+    elif "milestones" not in void and milestones != sorted(milestones):
+        yield origin("milestones"), f"must grow, unlike {shown(milestones)}"
+    warmup, epochs = network.warmup or 0, network.epochs
+    if "warmup" not in void and epochs is not None and warmup >= epochs:
+        key = "epochs" if "epochs" in network.own and "warmup" not in network.own else "warmup"
+        text = f"the warm-up of {warmup} epochs is not shorter than the training of {epochs}"
+        yield origin(key), text
+
+
+def _objective_mistakes(network: Learnt) -> Iterator[Mistake]:
+    """Find models that learn no classes, or not as their head does."""
+    place, objective, wanted = network.origin("objective"), network.objective, network.learns
+    if wanted is None or objective is None:
+        return
+    if objective in networks.CONTRASTIVE:
+        text = f"{objective} gives no classifier; move it to pretraining, and name it with `from`"
+        yield place, text
+    elif "objective" in network.own and objective != wanted:
+        yield place, f"must be {wanted} with {network.title}, not {objective}"
+    if isinstance(network, Labelled) and network.labels == "shades":
+        text = "a model must learn classes; shades are for pretraining"
+        yield network.origin("labels"), text
+
+
+def _crop_mistakes(network: Cropped) -> Iterator[Mistake]:
+    origin, void = network.origin, network.void()
+    if network.decodes and "shift" in network.own and hasattr(network, "shift"):
+        place = (*network.path, "shift")
+        yield place, "has no effect with the augmentation random-resized-crop"
+    if network.decodes and getattr(network, "labels", None) == "shades":
+        text = "shades are told apart in decoded images, and random-resized-crop decodes none"
+        yield origin("labels"), f"{text}; give it the augmentation shift-and-flip"
+    for key in ("crop_scale", "crop_ratio"):
+        ends = getattr(network, key) or []
+        if key not in void and ends != sorted(ends):
+            yield origin(key), f"must go from the least to the greatest, not {shown(ends)}"
+    blocks = ("drop_block_stages", "drop_block_keep")
+    for key, other in (blocks, blocks[::-1]):
+        if getattr(network, key, None) is not None and getattr(network, other) is None:
+            yield (*origin(key)[:-1], other), f"{MISSING}; {key} needs it"
+
+
+def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
+    """Find parents that do not exist or do not suit the head."""
+    for key, name, section, known in (
+        ("from", getattr(network, "source", None), "pretraining", study.pretraining),
+        ("teacher", getattr(network, "teacher", None), "models", study.models or {}),
+    ):
+        if name is not None and name not in known:
+            text = f'there is no "{name}" under {section}{nearest(name, known)}'
+            yield (*network.path, key), text
+        elif name is not None and known[name].kind == "logits":
+            text = f"{name} has only logits: there are no weights to learn from"
+            yield (*network.path, key), text
+    source = study.pretraining.get(getattr(network, "source", None))
+    if source is not None and source.kind is not None:
+        yield from _source_mistakes(network, source, study.dataset)
+
+
+def _source_mistakes(
+    network: networks.Descendant, source: Network, dataset: Dataset | None
+) -> Iterator[Mistake]:
+    """Find a head that does not suit the network it is put on."""
+    place, name, trained = (*network.path, "from"), source.path[1], source.kind
+    if network.kind == "zero-shot":
+        if trained == "timm":
+            yield place, f"the head zero-shot needs a clip, and {name} is of timm, without texts"
+        elif trained not in ("clip", "open_clip"):
+            yield place, f"the head zero-shot needs a clip, and {name} is {trained}"
+        imagenet = dataset is None or dataset.kind == "imagenet"
+        if trained == "open_clip" and "templates" not in network.own and not imagenet:
+            text = f"{MISSING}; open_clip's own templates are for ImageNet's classes"
+            yield (*network.path, "templates"), text
+    mappable = trained == "timm" or getattr(source, "labels", None) == "shades"
+    if network.kind == "class-mapping" and not mappable:
+        text = "the head class-mapping needs supervised pretraining on shades, or a network of timm"
+        yield place, f"{text}, and {name} is none"
+    folder = trained == "timm" and (source.timm or "").startswith(hub.LOCAL)
+    if network.kind == "fine-tuned" and (folder or trained == "open_clip"):
+        of = f"of {hub.LOCAL}<folder>" if folder else "of open_clip"
+        text = f"{name} is {of}, which cannot be fine-tuned here; choose the head lbfgs"
+        yield place, text

@@ -1,0 +1,416 @@
+"""A study complete with its defaults, and with what each network's weights depend on.
+
+A recipe says no more than that: a network is made again when its own recipe changes, and for no
+other reason. All values are plain, so that rules can hand them to jobs.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar
+
+from workflow.lib.data.splits import HELD
+from workflow.lib.study import model, networks
+
+FIGURES = ("figure1", "figure2", "figure8", "figure3", "figure4", "figure5", "figure6", "figure7",
+           "pareto", "sensitivity")  # fmt: skip
+"""All figures. Published numbers are enough for the first three."""
+
+PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
+"""How images are shown in a study that has nothing but logits."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What figures and tables show of a model."""
+
+    name: str
+    category: str
+    set: str
+    objective: str
+    train_data: str
+    head: str
+    stand_in: bool
+    paper: str | None
+
+
+RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpoint": "head",
+         "logits": "external"}  # fmt: skip
+"""The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
+
+STAGES = ("data", "models", "outputs", "measures", "ensembles", "probes", "downstream",
+          "sensitivity", "figures", "report")  # fmt: skip
+"""Files of rules of a study that is measured, in running order."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network is made of.
+
+    Attributes
+    ----------
+    recipe : dict
+        All that its weights depend on but the networks that it comes from.
+    parents : list of str
+        Keys of the networks whose checkpoints it needs.
+    geometry : str
+        Name of the geometry of its images; where there are only logits, of those shown beside them.
+    """
+
+    recipe: dict
+    parents: list[str]
+    geometry: str
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule that makes its checkpoint, or its outputs if they are external."""
+        public = "timm" in self.recipe or "open_clip" in self.recipe
+        return RULES.get(self.recipe["head"], "pretrained" if public else "train")
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether its training decodes the image files itself, each epoch anew."""
+        return self.recipe.get("augmentation") == "random-resized-crop"
+
+    @property
+    def arrays(self) -> list[str]:
+        """Splits whose decoded images it learns from."""
+        return [] if self.reads_files else self.recipe.get("data", [])
+
+
+class Greedy(model.Greedy):
+    """Greedy ensembles of the models that are meant."""
+
+    members: list[str]
+    """All models among `bases` and `pool`."""
+
+
+class Features(model.Features):
+    """Probes of the features of the models that are meant."""
+
+    base: str
+    """The base of the study."""
+
+    @property
+    def settings(self) -> dict:
+        """What the probes depend on, of plain types."""
+        keys = {"base", "data", "shares", "seeds", "dimensions", "regularisation"}
+        return self.model_dump(include=keys)
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A further task; `partners` gives each model itself and those that it is paired with."""
+
+    kind: str
+    path: str
+    split: str | None
+    seed: int
+    models: list[str]
+    partners: dict[str, list[str]]
+    regularisation: list[float]
+
+    @property
+    def settings(self) -> dict:
+        """All of it that is known, of plain types."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """A study of published numbers: `table`, `base`, `examples` and `corrections` of `published`.
+
+    Papers may leave open which mean they took, and their pairs have no keys to name them by.
+    """
+
+    name: str
+    title: str
+    published: dict
+    band: list[float]
+    ensemble: str = "unstated"
+    pairs: list[list[str]] = field(default_factory=list)
+    figures: list[str] = field(default_factory=lambda: list(FIGURES[:3]))
+    stages: tuple[str, ...] = ("published",)
+    # What only a study that is measured has.
+    alongside = None
+    paper_rows: ClassVar[dict] = {}
+    external_files: ClassVar[list] = []
+    tables: ClassVar[list] = []
+
+    @property
+    def file(self) -> dict:
+        """What its file says."""
+        keys = ("title", "published", "band")
+        return {"study": self.name} | {key: getattr(self, key) for key in keys}
+
+    @property
+    def settings(self) -> dict:
+        """All of it, of plain types."""
+        return self.file | {"ensemble": self.ensemble, "pairs": [], "figures": self.figures}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study on a labelled dataset; networks and models are by key, in the order of its file.
+
+    Attributes
+    ----------
+    geometries : dict of str to dict
+        `size`, `crop`, `interpolation` and `channels` of each geometry in use.
+    figures : list of str
+        Names of those that it can draw.
+    preprocessing : dict of str to dict
+        How public networks want their images, as `workflow.lib.study.networks.FOUND`.
+    """
+
+    name: str
+    title: str
+    dataset: model.Dataset
+    band: list[float]
+    ensemble: str
+    protocol: str
+    accuracy_tolerance: float
+    extraction: dict
+    pairs: list[list[str]]
+    groups: dict[str, list]
+    models: dict[str, Model]
+    networks: dict[str, Network]
+    geometries: dict[str, dict]
+    greedy: Greedy
+    features: Features
+    downstream: Downstream | None
+    figures: list[str]
+    preprocessing: dict[str, dict]
+    alongside: PublishedStudy | None = None
+
+    published = None
+    evaluation_splits: ClassVar[list[str]] = list(HELD)
+    """Splits that all models are run on, and nothing is learnt from."""
+
+    @property
+    def stages(self) -> list[str]:
+        """Files of rules that it needs, in running order."""
+        return [stage for stage in STAGES if stage != "downstream" or self.downstream]
+
+    @property
+    def tables(self) -> list[str]:
+        """Tables for its report that no figure draws."""
+        wanted = {"calibration": "pareto", "class_specialisation": "figure4",
+                  "recommendations": "pareto"}  # fmt: skip
+        return [table for table, figure in wanted.items() if figure in self.figures]
+
+    @property
+    def main(self) -> list[str]:
+        """Models that may enter the main analyses."""
+        return [key for key, model in self.models.items() if model.set == "main"]
+
+    @property
+    def paired(self) -> list[str]:
+        """Models of the pairs that are looked at closely."""
+        return list(dict.fromkeys(key for pair in self.pairs for key in pair))
+
+    @property
+    def paper_rows(self) -> dict[str, str]:
+        """Names of the published models that models are to stand beside."""
+        return {key: model.paper for key, model in self.models.items() if model.paper}
+
+    @property
+    def external_files(self) -> list[str]:
+        """Files of external outputs."""
+        return [own.recipe["logits"] for own in self.networks.values() if own.rule == "external"]
+
+    def made_by(self, *rules: str, parents: bool = False) -> str:
+        """Match the networks that rules make, or of these the parents of others: a pattern."""
+        used = {key for network in self.networks.values() for key in network.parents}
+        keys = [
+            key
+            for key, network in self.networks.items()
+            if network.rule in rules and (key in used or not parents)
+        ]
+        return "|".join(keys) or "-"
+
+    def described(self, *fields: str, models: Sequence[str] | None = None) -> dict[str, dict]:
+        """Give what is shown of models, by default all of all: plain dicts, by key."""
+        chosen = self.models if models is None else models
+        shown = {key: asdict(self.models[key]) for key in chosen}
+        return {
+            key: {name: value for name, value in own.items() if not fields or name in fields}
+            for key, own in shown.items()
+        }
+
+    def splits_of(self, model: str) -> list[str]:
+        """List the splits whose images external outputs of a model must be of."""
+        probed = [*self.features.models, self.features.base] if self.features.models else []
+        return [*HELD, self.features.data] if model in probed else list(HELD)
+
+    @property
+    def template_splits(self) -> list[str]:
+        """List the splits that the file of any model must be of."""
+        external = [key for key, own in self.networks.items() if own.rule == "external"]
+        return max([list(HELD), *map(self.splits_of, external)], key=len)
+
+    @property
+    def settings(self) -> dict:
+        """What was chosen and what follows, of plain types."""
+        values = asdict(self) | {
+            "published": None,
+            "dataset": self.dataset.settings,
+            "greedy": self.greedy.model_dump(),
+            "features": self.features.model_dump(),
+            "downstream": self.downstream and self.downstream.settings,
+        }
+        del values["alongside"], values["preprocessing"]
+        return {"study": values.pop("name")} | values
+
+
+def complete_published(file: model.PublishedFile) -> PublishedStudy:
+    """Complete a published study without mistakes."""
+    return PublishedStudy(file.study, file.title, file.published.model_dump(), file.band)
+
+
+def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> Study:
+    """Complete a study without mistakes."""
+    made = _networks(file)
+    downstream = _downstream(file) if file.downstream else None
+    drawn = {
+        "figure3": file.pairs,
+        "figure4": file.pairs,
+        "figure5": file.bases,
+        "figure6": file.probed,
+        "figure7": downstream,
+    }
+    public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
+    named = {"models": file.probed, "base": file.base}
+    chosen = {"bases": file.bases, "pool": file.pool}
+    chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
+    return Study(
+        name=file.study,
+        title=file.title,
+        dataset=file.dataset,
+        band=file.band,
+        ensemble=file.ensemble,
+        protocol=file.protocol,
+        accuracy_tolerance=file.accuracy_tolerance,
+        extraction=file.extraction.model_dump(),
+        pairs=file.pairs,
+        groups=file.groups,
+        models={key: _shown(key, own, file, made) for key, own in file.models.items()},
+        networks=made,
+        geometries=_geometries(file, made),
+        greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
+        features=Features.model_construct(**file.features.model_dump() | named),
+        downstream=downstream,
+        figures=[name for name in FIGURES if drawn.get(name, True)],
+        preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
+        alongside=alongside,
+    )
+
+
+def _networks(file: model.StudyFile) -> dict[str, Network]:
+    recipes = {}
+    for own in file.networks:
+        source = getattr(own, "source", None)
+        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
+    lent = geometry(_lent_image(file, recipes))
+    return {
+        own.path[1]: Network(
+            recipe := recipes[own.path[1]],
+            own.parents,
+            geometry(recipe["input"]) if "input" in recipe else lent,
+        )
+        for own in file.networks
+    }
+
+
+def _lent_image(file: model.StudyFile, recipes: Mapping[str, dict]) -> dict:
+    """Find how images are shown for models of which only logits are there: as another sees them."""
+    images = [recipes[key].get("input") for key in (file.base, *recipes)]
+    default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
+    return next((image for image in images if image), default)
+
+
+def _geometries(file: model.StudyFile, made: Mapping[str, Network]) -> dict[str, dict]:
+    recipes = {key: network.recipe for key, network in made.items()}
+    images = [recipe["input"] for recipe in recipes.values() if "input" in recipe]
+    return {
+        geometry(image): {
+            "size": deepcopy(image["size"]),
+            "crop": float(image["crop"]),
+            **{key: deepcopy(image[key]) for key in ("crop_mode", "fill") if key in image},
+            "interpolation": image["interpolation"],
+            "channels": len(image["mean"]),
+        }
+        for image in images or [_lent_image(file, recipes)]
+    }
+
+
+def geometry(image: Mapping) -> str:
+    """Name the geometry of an input: its size, crop in per cent, interpolation and channels.
+
+    Parameters
+    ----------
+    image : mapping
+        `input` of a recipe.
+
+    Returns
+    -------
+    str
+        A slug, such as `28-100-bilinear-1`, or `224-87p5-bicubic-3` for a crop of 0.875.
+    """
+    size = image["size"] if isinstance(image["size"], int) else "x".join(map(str, image["size"]))
+    crop = f"{100 * image['crop']:g}".replace(".", "p")
+    mode = [image["crop_mode"], *image.get("fill", [])] if "crop_mode" in image else []
+    parts = [size, crop, image["interpolation"], len(image["mean"]), *mode]
+    return "-".join(map(str, parts))
+
+
+def _shown(
+    key: str, own: networks.Model, file: model.StudyFile, made: Mapping[str, Network]
+) -> Model:
+    """Gather what figures and tables show of a model."""
+    source = file.pretraining.get(getattr(own, "source", None))
+    objective = (source or own).objective or "supervised"
+    if source and source.kind == "open_clip":
+        objective = source.objective or "contrastive"
+    elif own.learns and not source:
+        objective = own.learns
+    frozen = own.kind in networks.FROZEN
+    data = getattr(source, "data", []) if frozen else made[key].recipe.get("data", [])
+    name = own.name or key
+    if own.stand_in:
+        name += f" (stand-in for {own.paper})" if own.paper else " (stand-in)"
+    return Model(
+        name=name,
+        category=own.category,
+        set=own.set,
+        objective="contrastive" if objective in networks.CONTRASTIVE else objective,
+        train_data=" + ".join(data) if own.train_data is None else own.train_data,
+        head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
+        stand_in=own.stand_in,
+        paper=own.paper,
+    )
+
+
+def _downstream(file: model.StudyFile) -> Downstream:
+    task, keys = file.downstream, file.evaluated
+    made_here = f"results/{file.study}/downstream/scenes.npy"
+    return Downstream(
+        kind=task.kind,
+        path=getattr(task, "path", made_here),
+        split=getattr(task, "split", None),
+        seed=getattr(task, "seed", 0),
+        models=keys,
+        partners=partners(keys),
+        regularisation=task.regularisation,
+    )
+
+
+def partners(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Give each model itself and half of the others, so that all pairs are shared out evenly."""
+    count = len(keys)
+    found = {}
+    for place, key in enumerate(keys):
+        # With an even number, models that face each other across the circle are one pair.
+        last = count // 2 - (count % 2 == 0 and place >= count // 2)
+        found[key] = [key] + [keys[(place + step) % count] for step in range(1, last + 1)]
+    return found

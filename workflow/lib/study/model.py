@@ -1,0 +1,392 @@
+"""What a study's file may hold: every key, its type, its default and what it means.
+
+    python -m workflow.lib.study.model
+
+writes all of this to workflow/schemas/study.schema.json, for editors that know JSON schemas.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.json_schema import models_json_schema
+
+from workflow.lib.study.fields import (
+    KEYS_ARE_SLUGS,
+    ClassGroup,
+    Count,
+    Distinct,
+    Images,
+    Keys,
+    NumberOrText,
+    Pair,
+    Penalties,
+    Positive,
+    Seed,
+    Several,
+    Share,
+    Slug,
+    Strict,
+    number,
+)
+from workflow.lib.study.networks import MODELS, PRETRAINING, Model, Network
+from workflow.lib.study.recipe import Recipe
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
+
+KORNBLITH = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
+"""The L2 penalties of Kornblith, Shlens and Le (2019, appendix A.4)."""
+
+SPLITS = """Number of images for each split, or `rest` for all that are left over, in equal shares
+of each class. They are drawn from the training images; but if `test` is named and there are test
+images of its own (of ImageNet, the validation images), `calibration` and `test` are drawn from
+those. What is not named is whole as it is: `test`, and any folder <path>/<split> of the kind
+`folder`."""
+Splits = Annotated[dict[str, Images], Field(description=SPLITS, json_schema_extra=KEYS_ARE_SLUGS)]
+Entries = Annotated[dict[str, Any], Field(json_schema_extra=KEYS_ARE_SLUGS)]
+
+
+class Dataset(Strict):
+    """The images, and how they are divided into splits.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        Splits that must be drawn.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    kind: str
+    """What layout the images are in."""
+    path: str
+    """Folder of the images, relative to the working directory."""
+    seed: Seed
+    """Seed of the draw of the splits, in equal shares of each class."""
+    splits: Splits = {}
+
+    @property
+    def settings(self) -> dict:
+        """All of its keys, of plain types."""
+        return {"skip_corrupt": False} | self.model_dump()
+
+
+class PhotoDataset(Dataset):
+    """Images in files that may be damaged."""
+
+    skip_corrupt: bool = False
+    """Leave out images that cannot be decoded, and name them in the log. To find them, every image
+    is decoded once more."""
+
+
+class FashionMnist(Dataset):
+    """Fashion-MNIST."""
+
+    needs = ("train", "calibration")
+
+    kind: Literal["fashion-mnist"]
+    """Fashion-MNIST's own files."""
+    splits: Splits
+
+
+class Folder(PhotoDataset):
+    """Images by class."""
+
+    kind: Literal["folder"]
+    """<path>/<split>/<class>/*.jpg, or <path>/<class>/*.jpg to be divided."""
+
+
+class ImageNet(PhotoDataset):
+    """ImageNet, in the official order of its classes."""
+
+    needs = ("calibration",)
+
+    kind: Literal["imagenet"]
+    """<path>/train/<synset>/*.JPEG (only if something is drawn from it) and
+    <path>/val/<synset>/*.JPEG, or <path>/val/*.JPEG with the devkit's ground truth."""
+    splits: Splits
+
+
+class Parquet(PhotoDataset):
+    """A Hugging Face dataset."""
+
+    kind: Literal["parquet"]
+    """Files <split>-*.parquet."""
+
+
+DATASETS = (FashionMnist, Folder, ImageNet, Parquet)
+
+
+class Extraction(Strict):
+    """How networks are run over images."""
+
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Numbers that networks compute in. The last layer always computes in float32, and logits are
+    stored as float32."""
+    batch_size: Annotated[int, Field(ge=1, le=512)] = 256
+    """Images that a network takes at a time; halved when the GPU's memory runs out. Changes results
+    only by rounding."""
+    compile: bool = False
+    """Compile networks by torch.compile: minutes at the start of a job, then faster on a GPU."""
+
+
+class Greedy(Strict):
+    """Greedy ensembles, of figure 5."""
+
+    bases: Keys = None
+    """Models to begin with; by default, those of the set `high`."""
+    pool: Keys = None
+    """Models to add; by default, all that are not of the set `high`."""
+    size: Annotated[int, Field(ge=2)] = 10
+    """Members at most, the base included."""
+
+
+class Features(Strict):
+    """Features combined with the base's, and compressed, for linear probes; of figure 6."""
+
+    models: Keys = None
+    """Models whose features are combined with the base's; by default, the members of `pairs` other
+    than the base."""
+    data: str = "train"
+    """Split that the probes learn from."""
+    shares: Several[number(ge=0, le=100)] = [0, 25, 50, 75, 100]
+    """Shares of the base's features to keep, in per cent."""
+    seeds: Count = 3
+    """Draws of the features that are kept."""
+    statistic: Literal["covariance", "correlation"] = "covariance"
+    """What ranks the dimensions of two models' features for compression: each one's mean absolute
+    `covariance` or `correlation` with all others."""
+    direction: Literal["lowest", "highest"] = "lowest"
+    """Whether dimensions with the `lowest` or the `highest` statistic come first."""
+    dimensions: Several[Count] = [8, 16, 32, 64, 128, 256, 512, 1024, 2048]
+    """Numbers of dimensions to compress to."""
+    target: Positive = 1.0
+    """Share of the accuracy of the probe on all of the base's features that a compression is to
+    reach."""
+    regularisation: Penalties = list(KORNBLITH)
+    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
+    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+
+
+class Downstream(Strict):
+    """A multi-label task on other images, of figure 7."""
+
+    kind: str
+    """Where the images are from."""
+    models: Keys = None
+    """Models to evaluate; by default, the base and those of `features`."""
+    regularisation: Penalties = list(KORNBLITH)
+    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
+    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+
+
+class Voc(Downstream):
+    """A folder in the layout of Pascal VOC 2007."""
+
+    kind: Literal["voc"]
+    """A folder in the layout of Pascal VOC 2007."""
+    path: str
+    """Folder with JPEGImages, Annotations and ImageSets in it."""
+
+
+class Scenes(Downstream):
+    """A dataset that is made here."""
+
+    kind: Literal["scenes"]
+    """A dataset in the layout of Pascal VOC 2007 that is made here, each scene of one to four
+    images of a split that no model learns from."""
+    split: str
+    """Split that the scenes are made of."""
+    seed: Seed = 0
+    """Seed of their composition."""
+
+
+TASKS = (Voc, Scenes)
+
+
+class File(Strict):
+    """What any study's file says."""
+
+    study: Slug
+    """Name of the study. Its results go to results/<study>/."""
+    title: str = ""
+    """Title of the report."""
+    band: Pair[Share]
+    """Lowest and highest test accuracy of the models in the main analyses, so that effects come
+    from the training method and not from strength."""
+
+
+class StudyFile(File):
+    """A study on a labelled dataset: its models, how they are trained, and what is analysed.
+
+    `workflow/lib/study/checks.py` checks beside this that names refer to something and that each
+    key has an effect.
+    """
+
+    alongside: Distinct[str] = []
+    """Files of published studies to draw in the same run, to compare with."""
+    only: Keys = None
+    """Keys of the models to keep: the study is as if it had no others but these, the base, and
+    teachers. By default, all."""
+    dataset: FashionMnist | Folder | ImageNet | Parquet = Field(discriminator="kind")
+    """The images, and how they are divided into splits."""
+    ensemble: Literal["probability", "logit"] = "probability"
+    """Which mean of two calibrated models the figures and tables show: of their probabilities or of
+    their logits."""
+    accuracy_tolerance: Share = 0.01
+    """How far the accuracy of a public checkpoint on ImageNet's validation images may be from the
+    published one, as a fraction."""
+    extraction: Extraction = Extraction()
+    """How networks are run over images."""
+    pairs: list[Pair[str]] = []
+    """Pairs of models to look at closely."""
+    protocol: Literal["held-out", "paper"] = "held-out"
+    """Which images greedy ensembles are selected on in what figures and tables stress: `held-out`,
+    the calibration split, or `paper`, the very test images that are scored. Both are computed."""
+    groups: dict[str, ClassGroup] = {}
+    """Named groups of classes, for figure 4: each a list of class names, or the first and the last
+    index of a range of classes, in the order of the dataset."""
+    greedy: Greedy = Greedy()
+    """Greedy ensembles, of figure 5."""
+    features: Features = Features()
+    """Features combined with the base's, and compressed, for linear probes; of figure 6."""
+    downstream: Voc | Scenes = Field(None, discriminator="kind")
+    """A multi-label task on other images, of figure 7. Left out, there is no such figure."""
+    recipe: Recipe = None
+    """How every model is trained unless its own entry says otherwise. Not needed where all weights
+    and logits are from elsewhere."""
+    pretraining: Entries = {}
+    """Networks, trained here or public, that models start from but that are no classifiers of the
+    study themselves; by what they do differently from `recipe`."""
+    models: Entries
+    """The models of the study, by key; by what they do differently from `recipe`."""
+
+    @property
+    def networks(self) -> list[Network]:
+        """All networks, pretraining first."""
+        return [*self.pretraining.values(), *(self.models or {}).values()]
+
+    @property
+    def base(self) -> str | None:
+        """Key of the base; None if there is none, which is a mistake."""
+        models = self.models or {}
+        return next((key for key, own in models.items() if own.category == "base"), None)
+
+    @property
+    def bases(self) -> list[str]:
+        """Models that greedy ensembles begin with, in the models' order."""
+        return self._chosen(self.greedy.bases, lambda key, own: own.set == "high")
+
+    @property
+    def pool(self) -> list[str]:
+        """Models that greedy ensembles add, in the models' order: ties go to the earlier one."""
+        return self._chosen(self.greedy.pool, lambda key, own: own.set != "high")
+
+    @property
+    def probed(self) -> list[str]:
+        """Models whose features are combined with the base's."""
+        paired = {key for pair in self.pairs for key in pair}
+        named = self.features.models
+        if named is None and (self.base is None or not self.models[self.base].has_features):
+            named = []
+        chosen = self._chosen(named, lambda key, own: key in paired and own.has_features)
+        return [key for key in chosen if key != self.base]
+
+    @property
+    def evaluated(self) -> list[str]:
+        """Models that are run on the images of the further task."""
+        shown, named = {self.base, *self.probed}, self.downstream and self.downstream.models
+        return self._chosen(named, lambda key, own: key in shown and own.kind != "logits")
+
+    def _chosen(
+        self, named: list[str] | None, by_default: Callable[[str, Model], bool]
+    ) -> list[str]:
+        models = (self.models or {}).items()
+        return [k for k, own in models if (by_default(k, own) if named is None else k in named)]
+
+
+class PublishedBase(Strict):
+    """The base model, which the tables leave out."""
+
+    name: str
+    """Name in figures and tables."""
+    accuracy: Share
+    """Test accuracy, from 0 to 1."""
+
+
+class Correction(Strict):
+    """One cell."""
+
+    model: str
+    """Name of the model, as in the table."""
+    column: str
+    """Column of the table."""
+    value: NumberOrText
+    """Right value, in the unit of the table."""
+
+
+class PublishedNumbers(Strict):
+    """The numbers of a publication."""
+
+    table: str
+    """CSV file of the published tables, one model a row."""
+    base: PublishedBase
+    """The base model, which the tables leave out."""
+    examples: Count
+    """Number of test images, for intervals."""
+    corrections: list[Correction] = []
+    """Misread or misprinted cells of the table, put right."""
+
+
+class PublishedFile(File):
+    """Numbers of a publication, drawn by the same code as the figures of any study."""
+
+    published: PublishedNumbers
+    """The numbers."""
+
+
+def schema() -> dict:
+    """Describe a study's file, of either kind, as a JSON schema.
+
+    An entry of a network may leave out what `recipe` says, so that only a model's category is
+    required of it.
+    """
+    accepted = {kind: cls for kind, cls in MODELS.items() if kind != "open_clip"}
+    classes = [StudyFile, PublishedFile, *accepted.values(), *PRETRAINING.values()]
+    references, whole = models_json_schema(
+        [(cls, "validation") for cls in classes],
+        title="A study",
+        description="Made by `python -m workflow.lib.study.model`; change that module instead.",
+    )
+    defs = whole["$defs"]
+    refer = {cls: references[cls, "validation"] for cls in classes}
+    for section, kinds in (("pretraining", PRETRAINING), ("models", accepted)):
+        for cls in kinds.values():
+            entry = defs[cls.__name__]
+            entry["required"] = [key for key in entry.get("required", []) if key == "category"]
+            if "input" in entry["properties"]:
+                entry["properties"]["input"]["$ref"] = "#/$defs/ImageParts"
+        entries = {"anyOf": [refer[cls] for cls in kinds.values()]}
+        defs["StudyFile"]["properties"][section]["additionalProperties"] = entries
+    whole["anyOf"] = [refer[StudyFile], refer[PublishedFile]]
+    return _plain({"$schema": "https://json-schema.org/draft/2020-12/schema"} | whole)
+
+
+def _plain(part: Any) -> Any:
+    """Leave out titles that only repeat a key, and defaults that stand for no value."""
+    if isinstance(part, list):
+        return [_plain(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    void = {"default"} if part.get("default", 0) is None else set()
+    void |= {"title"} if isinstance(part.get("title"), str) and "properties" not in part else set()
+    part = {key: _plain(value) for key, value in part.items() if key not in void}
+    if isinstance(part.get("description"), str):
+        part["description"] = " ".join(part["description"].split())
+    return part
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
