@@ -10,7 +10,7 @@ run: .venv/made
 
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
 study: .venv/made
-	@$(BIN)/python -m studies.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
+	@$(BIN)/python -m workflow.lib.study.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
 
 test: .venv/made
 	$(BIN)/pytest -n 2

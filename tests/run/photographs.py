@@ -8,6 +8,9 @@ real networks say of real pictures, and too few, and too alike, to say anything 
 from importlib.util import find_spec
 from pathlib import Path
 
+import workflow.lib.backends  # noqa: F401  (before timm)
+
+# isort: split
 import timm
 import torch
 from PIL import Image, ImageOps

@@ -37,7 +37,16 @@ def checkout(tmp_path_factory) -> Checkout:
 
 def write(checkout, name, models) -> str:
     """Run what `make study` runs."""
-    command = [sys.executable, "-m", "studies.new", "--name", name, "--images", "photos", *models]
+    command = [
+        sys.executable,
+        "-m",
+        "workflow.lib.study.new",
+        "--name",
+        name,
+        "--images",
+        "photos",
+        *models,
+    ]
     done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"snakemake --cores all --configfile studies/{name}.yaml" in done.stdout

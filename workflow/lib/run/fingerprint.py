@@ -19,6 +19,7 @@ FLOOR = Path("workflow/lib/run")
 # Packages whose import is named otherwise than their distribution.
 DISTRIBUTIONS = {
     "PIL": {"pillow"},
+    "pydantic_core": {"pydantic"},
     "open_clip": {"open_clip_torch", "torchvision"},
     "sklearn": {"scikit-learn"},
     "timm": {"timm", "torchvision"},

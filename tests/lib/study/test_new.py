@@ -11,11 +11,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from studies.new import find, look, new_study
 from tests.run.photographs import write_imagenet
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.fingerprint import ROOT
 from workflow.lib.study.load import check, read
+from workflow.lib.study.new import find, look, new_study
 
 BASE = "resnet50.a1_in1k"
 
@@ -233,7 +233,15 @@ def test_names_that_yaml_reads_as_something_else_are_quoted(photos, tmp_path):
 
 
 def test_the_command_says_what_is_wrong_in_one_line(photos):
-    command = [sys.executable, "-m", "studies.new", "--name", "mine", "--images", str(photos)]
+    command = [
+        sys.executable,
+        "-m",
+        "workflow.lib.study.new",
+        "--name",
+        "mine",
+        "--images",
+        str(photos),
+    ]
     done = subprocess.run([*command, "resnt50"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("timm has no pretrained model 'resnt50'; near it are ")

@@ -21,6 +21,7 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 
+import jinja2
 import timm
 import yaml
 
@@ -61,6 +62,7 @@ FRAMEWORKS = {
     "distillation": r"dist|ssld|\bns_|usi|deit_in1k|teacher",
 }
 """What in a name of timm tells of another framework than supervised training; the first counts."""
+TEMPLATE = Path(__file__).with_name("new.yaml.j2")
 EXAMPLE = 'make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k convnext_tiny.in12k_ft_in1k"'
 NEAREST = 5  # names to suggest for an unknown one
 
@@ -307,64 +309,15 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
             f"  {quote(model.key)}: {{name: {quote(model.title)}, {own}, "
             f"train_data: {quote(data)}}}"
         )
-    pool = ", ".join(quote(each.key) for each in others)
-    splits = ", ".join(f"{split}: {count}" for split, count in images.splits.items())
-    lines = [
-        f"# A study of {images.path} and {len(models)} models of timm, written by `make study`.",
-        "#",
-        f"#     snakemake --cores all --configfile studies/{name}.yaml",
-        "#",
-        "# Change what you like: workflow/schemas/study.schema.json describes every key. What is a",
-        "# guess is said to be one, and should be looked at.",
-        "",
-        f"study: {quote(name)}          # results go to results/{name}/",
-        f"title: {quote(f'{len(models)} models on {images.path}')}",
-        "",
-        f"# Found: {images.found}.",
-        "dataset:",
-        f"  kind: {images.kind}",
-        f"  path: {quote(images.path)}",
-        "  seed: 0               # of the draw of the splits, in equal shares of each class",
-        "  # Heads and probes learn from `train`, temperatures from `calibration`.",
-        f"  splits: {{{splits}}}",
-        "",
-        "# Models whose test accuracy lies in this band enter the main analyses. After a first",
-        "# run, narrow it around the base, so that differences do not come from strength.",
-        "band: [0, 1]",
-        "",
-    ]
-    if others:
-        lines += [
-            "# From the base, add at each step the model that helps most (figure 5).",
-            f"greedy: {{bases: [{quote(base.key)}], pool: [{pool}]}}",
-            "",
-        ]
-    if others and fits:
-        lines += [
-            "# Pairs to look at closely: figures 3, 4 and 6, and contact sheets.",
-            "pairs:",
-            *(f"  - [{quote(base.key)}, {quote(each.key)}]" for each in others[:3]),
-            "",
-            "# Each probe of figure 6 chooses among these penalties; 45 are the default, and slow.",
-            "features: {regularisation: [0.001, 0.01, 0.1]}",
-            "",
-        ]
-    if pretraining:
-        lines += [
-            "# Networks whose own classes are not those of the images.",
-            "pretraining:",
-            *pretraining,
-            "",
-        ]
-    lines += [
-        "# `category` says along which axis a model differs from the base: its seed (reinit), its",
-        "# hyper-parameters (hparam), architecture (arch), training framework (fwork) or data",
-        "# (dataset). Where several differ, the last of these counts. Categories and training data",
-        "# are guesses from timm's names.",
-        "models:",
-        *entries,
-    ]
-    return "\n".join(lines) + "\n"
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["yaml"] = quote
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        name=name, images=images, count=len(models), base=base, others=others, fits=fits,
+        pretraining=pretraining, entries=entries,
+    )  # fmt: skip
 
 
 def quote(text: str) -> str:
