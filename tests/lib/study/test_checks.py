@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lib.study.examples import ABSENT, edited
-from workflow.lib.study.load import check
+from tests.lib.study.examples import ABSENT, ROOT, edited
+from workflow.lib.study.load import check, read
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -500,3 +500,20 @@ def test_a_split_of_ones_own_images_is_missed_if_that_is_known(
     study["dataset"]["splits"] = {"calibration": 10, "test": "rest"}
     (missing, _) = check(study, "f")
     assert missing.startswith('f: features.data: there is no split "train", from which')
+
+
+def places(value, path=()):
+    for key, item in value.items():
+        yield (*path, key)
+        if isinstance(item, dict):
+            yield from places(item, (*path, key))
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, "base", [3], {}], ids=repr)
+def test_no_key_that_is_wrong_is_a_crash(value):
+    study = read(ROOT / "tests/run/small.yaml")
+    assert check(study, "f") == []
+    for place in places(study):
+        found = check(edited(study, {".".join(place): value}), "f")
+        assert all(line.startswith("f: ") for line in found)
+        assert not any("nput should" in line for line in found)
