@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow.lib.data import folder
-from workflow.lib.data.files import exact, scan
+from workflow.lib.data.files import exact, look, scan
 from workflow.lib.data.files import listing as names_and_sizes
 from workflow.lib.data.splits import Split, draws_from_training, split_of
 from workflow.lib.run.errors import InputError
@@ -209,7 +209,7 @@ def _is_flat(path: str, splits: Mapping[str, int | str]) -> bool:
     if place is None:
         return False
     depth = 0 if place == "." else place.count("/") + 1
-    found = scan(path, place)
+    found = look(path, place).files
     return 2 * sum(file.count("/") == depth for file, _ in found) > len(found)
 
 
