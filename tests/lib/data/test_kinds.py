@@ -615,6 +615,18 @@ def test_a_folder_that_snakemake_reads_as_a_variable_is_refused(folder, watched)
         watched(folder.with_name("<photos>"))
 
 
+def test_a_path_that_snakemake_cannot_take_is_refused(tmp_path):
+    for path in ("a{1}.npz", "<results>/a.npz"):
+        with pytest.raises(InputError, match=r"models.vit.logits: .* angle brackets"):
+            files.check_path(path, "models.vit.logits")
+    path = tmp_path / "vit.h5"
+    path.touch()
+    assert files.check_path(str(path), "models.vit.logits") == str(path)
+    os.utime(path, (2**32, 2**32))
+    with pytest.raises(InputError, match=r"vit.h5 is dated in the future, .*`touch` it"):
+        files.check_path(str(path), "models.vit.logits")
+
+
 def test_a_file_of_many_images_that_cannot_be_read_ends_the_run(tmp_path):
     content = io.BytesIO()
     Image.new("RGB", (9, 9)).save(content, "PNG")

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workflow.lib.data.files import check_path
 from workflow.lib.run.errors import InputError
 
 if TYPE_CHECKING:  # a study is planned in every process, most of which need no torch
@@ -194,7 +195,7 @@ def weights_files(recipe: Mapping) -> str | list[str]:
     """
     if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
         return local_files(recipe["timm"])
-    return recipe.get("checkpoint", [])
+    return check_path(recipe["checkpoint"], "checkpoint") if "checkpoint" in recipe else []
 
 
 def fetch(recipe: Mapping, entry: str) -> str:
