@@ -329,8 +329,9 @@ def load(
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file or another network's brings about
-        lines = str(error).splitlines() or [type(error).__name__]
-        problem = "\n".join(lines[:9])
+        from workflow.lib.models.networks import reason
+
+        problem = "\n".join(reason(error).splitlines()[:9])
         raise InputError(
             f"{entry}: the weights in {path} cannot be loaded into {name}: {problem}\n"
             f"The file must hold tensors and nothing else (best as .safetensors), and be of that "

@@ -10,6 +10,7 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 # isort: split
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
         raise InputError(f"there is no checkpoint {path}") from error
     except Exception as error:
         raise InputError(
-            f"cannot read the checkpoint {path}: {error}\n"
+            f"cannot read the checkpoint {path}: {reason(error)}\n"
             f"It must hold tensors and nothing else; save it again as .safetensors"
         ) from error
     check_sets(content, path)
@@ -119,6 +120,16 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             f"state_dict alone"
         )
     return None, _unwrapped(tensors)
+
+
+def reason(error: Exception) -> str:
+    """Say why a file cannot be loaded, without torch's own advice to unpickle it."""
+    text = str(error) or type(error).__name__
+    if "weights_only" not in text and "Weights only" not in text:
+        return text
+    found = re.search(r"GLOBAL (\S+)", text)
+    what = f" ({found[1]})" if found else ""
+    return f"it is no file of tensors, or holds other objects{what}, which are never unpickled"
 
 
 def check_sets(content: object, path: str | os.PathLike) -> None:
