@@ -14,7 +14,13 @@ import scipy.io
 from PIL import Image
 
 from workflow.lib.data import fashion_mnist, files, imagenet
-from workflow.lib.data.kinds import Decoder, build_manifest, source_files, source_listing
+from workflow.lib.data.kinds import (
+    Decoder,
+    build_manifest,
+    source_files,
+    source_listing,
+    source_warnings,
+)
 from workflow.lib.run.errors import InputError
 
 FASHION = {"kind": "fashion-mnist", "path": "resources/fashion-mnist", "seed": 0}
@@ -527,35 +533,32 @@ def test_files_without_rows_and_labels_that_are_not_told_are_no_class(tmp_path):
         build(own, {"train": 4, "calibration": "rest"}, kind="parquet")
 
 
-def test_a_file_dated_in_the_future_is_watched_by_its_size(folder, watched, capfd, monkeypatch):
-    monkeypatch.delenv(files.TOLD, raising=False)
+def test_a_file_dated_in_the_future_is_watched_by_its_size(folder, watched):
+    assert source_warnings(dataset(folder, {})) == []
     image = folder / "train/cat/00.png"
     os.utime(image, (2**32, 2**32))
     found, listing = watched(folder)
     assert len(found) == 23 and str(image) not in found
-    assert capfd.readouterr().err.count("images dated in the future: 1, such as train/cat/00") == 1
-    assert watched(folder) == (found, listing)
-    assert capfd.readouterr().err == ""  # once
+    (told,) = source_warnings(dataset(folder, {}))
+    assert "images dated in the future: 1, such as train/cat/00.png" in told
     image.write_bytes(image.read_bytes() + b" ")
     os.utime(image, (2**32, 2**32))
     assert watched(folder)[1] != listing
 
 
-def test_what_is_left_out_is_counted_and_told_once(folder, watched, capfd, caplog, monkeypatch):
-    monkeypatch.delenv(files.TOLD, raising=False)
+def test_what_is_left_out_is_counted_and_told_once(folder, watched, caplog):
     for name in ("a.heic", "b.HEIC", "c.avif", "d"):
         (folder / "train/cat" / name).write_bytes(b"")
     draw(folder / "train/cat/@eaDir/00.png")
     (folder / "train/@eaDir").mkdir()
-    found, _ = watched(folder)
-    assert len(found) == 24
+    assert len(watched(folder)[0]) == 24
     counts = "(1 × .avif, 2 × .heic, 2 × folders @eaDir, 1 × no ending)"
-    assert capfd.readouterr().err.count(counts) == 1
-    watched(folder)
-    assert capfd.readouterr().err == ""
+    (told,) = source_warnings(dataset(folder, {}))
+    assert counts in told
     manifest = build(folder, {"train": 10, "calibration": "rest"})
     assert manifest.classes == ("cat", "dog")
     assert caplog.text.count(counts) == 1  # and in the job's log
+    assert source_warnings(dataset(folder / "none", {})) == []  # its rule will say
 
 
 def test_a_jpeg_may_end_in_jfif(folder):

@@ -5,11 +5,10 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from workflow.lib.run.errors import InputError
@@ -31,8 +30,6 @@ UNPRINTABLE = re.compile(f"[{CONTROL}]")
 # And what Snakemake takes for wildcards and for variables in paths, and knows no way to escape.
 UNWRITABLE = re.compile(rf"[{CONTROL}{{}}]|<[a-z][a-z0-9_]*>")
 EXACT = 10_000, 2**32  # files and bytes up to which Snakemake itself watches every file
-TOLD = "UNCORRELATED_TOLD"
-"""Variable of the environment that says to jobs what the terminal has been told."""
 
 
 class UnreadableImage(InputError):
@@ -60,7 +57,6 @@ class Found(NamedTuple):
 def exact(path: str, places: tuple[str, ...], suffixes: tuple[str, ...] = IMAGES) -> list[str]:
     """List all files of a dataset, for Snakemake to watch; none where `listing` stands for them."""
     found = [look(path, place, suffixes) for place in places]
-    tell_once(_warnings(path, found, suffixes))
     if _are_many(found):
         return []
     watched = [file for part in found for file, _ in part.files if file not in set(part.future)]
@@ -91,10 +87,9 @@ def scan(
     path: str, place: str = ".", suffixes: tuple[str, ...] = IMAGES
 ) -> tuple[tuple[str, int], ...]:
     """List files as `look` finds them, and log what was left out."""
-    found = look(path, place, suffixes)
-    for text in _warnings(path, [found], suffixes):
+    for text in warnings(path, (place,), suffixes):
         log.warning("%s", text)
-    return found.files
+    return look(path, place, suffixes).files
 
 
 @functools.cache
@@ -156,8 +151,11 @@ def is_of_system(folder: str) -> bool:
     return folder.startswith(".") or folder.lower() in SYSTEM
 
 
-def _warnings(path: str, found: Sequence[Found], suffixes: tuple[str, ...]) -> Iterator[str]:
+def warnings(
+    path: str, places: tuple[str, ...], suffixes: tuple[str, ...] = IMAGES
+) -> Iterator[str]:
     """Say which files were left out, and which are dated in the future."""
+    found = [look(path, place, suffixes) for place in places]
     left_out = sum((Counter(dict(part.left_out)) for part in found), Counter())
     if left_out and suffixes == IMAGES:  # beside parquet there is always something
         counts = ", ".join(f"{number} × {kind}" for kind, number in sorted(left_out.items()))
@@ -171,16 +169,6 @@ def _warnings(path: str, found: Sequence[Found], suffixes: tuple[str, ...]) -> I
             f"{path}: images dated in the future: {len(future)}, such as {future[0]}; until then a "
             f"change is noticed by its size only: check the clock, and `touch` them"
         )
-
-
-def tell_once(texts: Iterable[str]) -> None:
-    """Print to the terminal what neither this process nor the one that began it has printed."""
-    for text in texts:
-        key = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
-        told = os.environ.get(TOLD, "")
-        if key not in told:
-            os.environ[TOLD] = f"{told} {key}".strip()
-            print(f"Warning: {text}", file=sys.stderr, flush=True)
 
 
 def is_future(path: str) -> bool:

@@ -2,11 +2,12 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from workflow.lib.data.files import exact, is_of_system, scan
 from workflow.lib.data.files import listing as names_and_sizes
+from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split, split_of
 from workflow.lib.run.errors import InputError
 
@@ -19,6 +20,11 @@ def files(path: str, splits: Mapping) -> list[str]:
 def listing(path: str, splits: Mapping) -> str:
     """Say what stands for the files of a large dataset."""
     return names_and_sizes(path, (".",))
+
+
+def warnings(path: str, splits: Mapping) -> Iterator[str]:
+    """Say what of the folder is left out, or cannot be watched."""
+    return told_of_files(path, (".",))
 
 
 def opener(path: str) -> Callable[[str], str]:

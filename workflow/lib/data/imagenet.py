@@ -8,7 +8,7 @@ import csv
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from workflow.lib.data import folder
 from workflow.lib.data.files import exact, look, scan
 from workflow.lib.data.files import listing as names_and_sizes
+from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split, draws_from_training, split_of
 from workflow.lib.run.errors import InputError
 
@@ -184,6 +185,11 @@ def files(path: str, splits: Mapping) -> list[str]:
 def listing(path: str, splits: Mapping) -> str:
     """Say what stands for the files of a large dataset."""
     return names_and_sizes(path, _places(path, splits))
+
+
+def warnings(path: str, splits: Mapping) -> Iterator[str]:
+    """Say what of the folder is left out, or cannot be watched."""
+    return told_of_files(path, _places(path, splits))
 
 
 def _places(path: str, splits: Mapping) -> tuple[str, ...]:

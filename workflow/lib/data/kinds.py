@@ -30,8 +30,9 @@ KINDS = {
 """The module of each kind.
 
 It has `files(path, splits)`, the files that Snakemake is to watch; `listing(path, splits)`, what
-stands for them where they are many; `read(path, splits)`, which gives class names and whole splits;
-and `opener(path)`, which makes a function from an id to an image, or to what Pillow can open.
+stands for them where they are many; `warnings(path, splits)`, what to say of them;
+`read(path, splits)`, which gives class names and whole splits; and `opener(path)`, which makes a
+function from an id to an image, or to what Pillow can open.
 """
 
 TASKS = {"voc": voc, "scenes": scenes}
@@ -68,6 +69,14 @@ def source_listing(dataset: Mapping) -> str:
     unnoticed is a file that was replaced by another of just its size in bytes.
     """
     return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"])
+
+
+def source_warnings(dataset: Mapping) -> list[str]:
+    """Say which files of a dataset are left out, or dated in the future; errors are its rule's."""
+    try:
+        return list(KINDS[dataset["kind"]].warnings(dataset["path"], dataset["splits"]))
+    except InputError:
+        return []
 
 
 class Decoder:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from workflow.lib.data.files import UnreadableImage, exact, scan
 from workflow.lib.data.files import listing as names_and_sizes
+from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split
 from workflow.lib.data.splits import split_of as rows_to_split
 from workflow.lib.run.errors import InputError
@@ -285,6 +286,11 @@ def files(path: str, splits: Mapping) -> list[str]:
 def listing(path: str, splits: Mapping) -> str:
     """Say what stands for the files of a large dataset."""
     return names_and_sizes(path, (".",), PARQUET)
+
+
+def warnings(path: str, splits: Mapping) -> Iterator[str]:
+    """Say what of the folder is left out, or cannot be watched."""
+    return told_of_files(path, (".",), PARQUET)
 
 
 def opener(path: str) -> Callable[[str], io.BytesIO]:

@@ -40,7 +40,6 @@ from workflow.lib.run.errors import InputError
 log = logging.getLogger("uncorrelated")
 
 
-
 def missing_files(study) -> list[str]:
     """Say of each file of external outputs that is not there how to make it.
 
