@@ -196,8 +196,10 @@ def test_a_split_that_a_file_names_is_a_split_of_its_own(tmp_path):
     files.look.cache_clear()
     _, splits = parquet.read(str(tmp_path), {})
     assert {name: len(split.ids) for name, split in splits.items()} == {
-        "train": 1, "test": 2, "extra": 3
-    }  # fmt: skip
+        "train": 1,
+        "test": 2,
+        "extra": 3,
+    }
     write(tmp_path / "data/birds.parquet", {"image": images(1), "label": [0]})
     files.look.cache_clear()
     with pytest.raises(InputError, match=r"data/birds.parquet does not say of which split it is"):

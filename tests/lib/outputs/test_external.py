@@ -279,9 +279,10 @@ def test_headings_that_are_numbers_and_names_are_refused_where_these_differ(tmp_
 def test_a_class_may_be_called_id(tmp_path):
     path = tmp_path / "vit.csv"
     for heading, classes, ids in (
-        ("ids,id,x", ["x", "id"], ["7"]), ("id,ids,x", ["x", "ids"], ["7"]),
+        ("ids,id,x", ["x", "id"], ["7"]),
+        ("id,ids,x", ["x", "ids"], ["7"]),
         ("x,id", ["x", "id"], None),
-    ):  # fmt: skip
+    ):
         path.write_text(f"{heading}\n7,8,9\n" if ids else f"{heading}\n9,8\n")
         with opened(path, classes) as file:
             np.testing.assert_array_equal(file.logits, [[9, 8]])
@@ -322,6 +323,12 @@ def test_files_say_whether_they_hold_features(tmp_path):
         for name in ("a.npz", "b.npz", "a.h5", "b.h5", "c.h5", "none.npz", "a.npy", "a.csv")
     }
     assert found == {
-        "a.npz": False, "b.npz": True, "a.h5": False, "b.h5": True, "c.h5": True,
-        "none.npz": True, "a.npy": False, "a.csv": False,
-    }  # fmt: skip
+        "a.npz": False,
+        "b.npz": True,
+        "a.h5": False,
+        "b.h5": True,
+        "c.h5": True,
+        "none.npz": True,
+        "a.npy": False,
+        "a.csv": False,
+    }

@@ -15,14 +15,10 @@ from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
 
-IMAGES = (
-    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff",
-    ".webp",
-)  # fmt: skip
-SYSTEM = {
-    "@eadir", "@tmp", "@__thumb", "@recycle", "#recycle", "#snapshot", "$recycle.bin",
-    "system volume information", "__macosx", "lost+found",
-}  # fmt: skip
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGES += (".jpe", ".jfif")  # are JPEG
+SYSTEM = {"@eadir", "@tmp", "@__thumb", "@recycle", "#recycle", "#snapshot", "$recycle.bin"}
+SYSTEM |= {"system volume information", "__macosx", "lost+found"}
 """Folders that a NAS or a system makes by itself, of thumbnails and deleted files; lower case."""
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"  # ends of lines; half of a pair: not UTF-8

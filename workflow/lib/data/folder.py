@@ -54,8 +54,11 @@ def read(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, Split]]:
     if first is None:
         raise InputError(f"{path}/train holds no image in a folder of a class, <class>/*.jpg")
     # Folders of a class that lost all its images count, so that their emptiness is noticed.
-    names = [entry.name for entry in os.scandir(path if pooled else Path(path, first))
-             if entry.is_dir() and not is_of_system(entry.name)]  # fmt: skip
+    names = [
+        entry.name
+        for entry in os.scandir(path if pooled else Path(path, first))
+        if entry.is_dir() and not is_of_system(entry.name)
+    ]
     numbered = all(name.isdecimal() for name in names)
     classes = sorted(names, key=lambda name: (int(name) if numbered else 0, name))
     index = {name: label for label, name in enumerate(classes)}

@@ -21,8 +21,16 @@ from workflow.lib.run.errors import InputError
 ID = ("ids", "id")  # what the ids may be called
 KNOWN = ("logits", "features", *ID)
 # What NumPy and h5py let through of damaged files.
-DAMAGED = (OSError, EOFError, RuntimeError, TypeError, ValueError, tokenize.TokenError,
-           zipfile.BadZipFile, zlib.error)  # fmt: skip
+DAMAGED = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 TEXT = "SUOT"  # kinds of types that hold text
 
@@ -143,8 +151,13 @@ def _csv(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[dict]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             heading = [name.strip() for name in next(csv.reader(file), [])]
-        table = {"delimiter": ",", "quotechar": '"', "skiprows": 1, "encoding": "utf-8-sig",
-                 "comments": None}  # fmt: skip
+        table = {
+            "delimiter": ",",
+            "quotechar": '"',
+            "skiprows": 1,
+            "encoding": "utf-8-sig",
+            "comments": None,
+        }
         named, columns = _columns(path, heading, classes)
         arrays = {"logits": np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **table)}
         if named is not None:
