@@ -2,10 +2,10 @@
 
 from workflow.lib.data.files import check_path
 from workflow.lib.measures.accuracy import POPULATION, claims, gated, test_set
-from workflow.lib.outputs.external import missing_files
+from workflow.lib.outputs.external import missing_files, without_features
 
 if workflow.is_main_process:
-    for message in missing_files(STUDY):
+    for message in [*missing_files(STUDY), *without_features(STUDY)]:
         logger.warning(message)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workflow.lib.data.splits import Split
-from workflow.lib.outputs.external import missing_files, opened
+from workflow.lib.outputs.external import missing_files, opened, without_features
 from workflow.lib.outputs.formats import holds_features
 from workflow.lib.run.errors import InputError
 
@@ -309,6 +309,21 @@ def test_texts_that_differ_by_their_form_of_unicode_are_told_apart(tmp_path):
     (tmp_path / "vit.csv").write_text(f"{split},b\n1,2\n")
     with pytest.raises(InputError, match=message):
         opened(tmp_path / "vit.csv", [composed, "b"]).__enter__()
+
+
+def test_a_model_without_features_is_named_where_they_are_missed(tmp_path):
+    path = tmp_path / "vit.npz"
+    here = study(path)
+    here.paired, here.features = ["vit", "resnet"], SimpleNamespace(base="resnet")
+    assert without_features(here) == []  # of what is not there, nothing is known
+    np.savez(path, logits=ARRAYS["logits"])
+    assert without_features(here) == [
+        f"models.vit.logits: {path} holds no features, so figure 6 is without it"
+    ]
+    here.features.base = "vit"
+    assert without_features(here)[0].endswith("so there is no figure 6")
+    here.paired, here.features.base = [], "resnet"
+    assert without_features(here) == []
 
 
 def test_files_say_whether_they_hold_features(tmp_path):

@@ -31,6 +31,7 @@ from workflow.lib.outputs.formats import (
     Unknown,
     arrays_of,
     class_count,
+    holds_features,
     unicode_note,
     unreadable,
 )
@@ -55,6 +56,25 @@ def missing_files(study) -> list[str]:
         for key, network in study.networks.items()
         if network.rule == "external" and not os.path.isfile(network.recipe["logits"])
     ]
+
+
+def without_features(study) -> list[str]:
+    """Say of which models there are no features, though figure 6 would be of them by default.
+
+    Parameters
+    ----------
+    study : Study
+    """
+    told = []
+    for key, network in study.networks.items():
+        path = network.recipe["logits"] if network.maker == "external" else ""
+        wanted = key in study.paired or key == study.features.base
+        if wanted and os.path.isfile(path) and not holds_features(path):
+            what = (
+                "there is no figure 6" if key == study.features.base else "figure 6 is without it"
+            )
+            told.append(f"models.{key}.logits: {path} holds no features, so {what}")
+    return told
 
 
 @dataclass
