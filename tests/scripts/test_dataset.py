@@ -22,7 +22,7 @@ def make(tmp_path):
              "splits": {"train": 2, "calibration": 2}}  # fmt: skip
 
     def run(**more):
-        files.scan.cache_clear()
+        files.look.cache_clear()
         files.listing.cache_clear()
         path = tmp_path / "manifest.tsv"
         source = kinds.source_files(study | more)

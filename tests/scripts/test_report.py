@@ -103,6 +103,7 @@ def files(tmp_path_factory) -> dict:
     models["accuracy_high"] = models["accuracy"] + 0.01
     main = models.assign(ensemble_accuracy=[None, 0.74, 0.7, 0.73])
     many = pd.DataFrame({"model": [f"model {i}" for i in range(40)], "temperature": 1.0})
+    many["problem"] = ["right on <b>20 %</b>", *39 * [""]]
     pairs = pd.DataFrame(
         {
             "category": ["reinit", "reinit"],
@@ -189,6 +190,14 @@ def test_names_and_titles_are_escaped(page):
     assert "<strong>Figure 1: a &lt; b.</strong> It says 5\N{NO-BREAK SPACE}% &amp; more." in text
     assert 'alt="Figure 1: a &lt; b."' in text
     assert "Errors &lt;differ&gt;." in text
+
+
+def test_models_with_a_problem_stand_on_top(page, files, tmp_path):
+    text = without_data(page.read_text())
+    told = "<strong>model 0</strong>: right on &lt;b&gt;20 %&lt;/b&gt;."
+    assert text.index("Look at these models first") < text.index(told) < text.index('"cards"')
+    report(**files | {"tables": files["tables"][:1]}, html=str(tmp_path / "report.html"))
+    assert "Look at these models" not in (tmp_path / "report.html").read_text()
 
 
 def test_tables_can_be_saved_as_they_are(page, files):

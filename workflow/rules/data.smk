@@ -1,6 +1,10 @@
 """From any dataset to one manifest, and to its images decoded once."""
 
-from workflow.lib.data.kinds import source_files, source_listing
+from workflow.lib.data.kinds import source_files, source_listing, source_warnings
+
+if workflow.is_main_process:
+    for message in source_warnings(STUDY.dataset.settings):
+        logger.warning(message)
 
 
 rule dataset:

@@ -97,7 +97,7 @@ rule head:
             "<results>/models/{parent}/checkpoint.safetensors",
             parent=STUDY.networks[w.model].parents,
         ),
-        weights=lambda w: STUDY.networks[w.model].recipe.get("checkpoint", []),
+        weights=lambda w: weights_files(STUDY.networks[w.model].recipe),
     output:
         checkpoint="<results>/models/{model}/checkpoint.safetensors",
     log:

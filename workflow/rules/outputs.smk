@@ -1,10 +1,11 @@
 """From weights to logits and features: all that the analyses read of a model."""
 
+from workflow.lib.data.files import check_path
 from workflow.lib.measures.accuracy import POPULATION, claims, gated, test_set
-from workflow.lib.outputs.external import missing_files
+from workflow.lib.outputs.external import missing_files, without_features
 
 if workflow.is_main_process:
-    for message in missing_files(STUDY):
+    for message in [*missing_files(STUDY), *without_features(STUDY)]:
         logger.warning(message)
 
 
@@ -91,7 +92,9 @@ rule external:
     """Take a model's logits, and features where there are any, from a file of any framework."""
     input:
         manifest="<results>/dataset/manifest.tsv",
-        source=lambda w: STUDY.networks[w.model].recipe["logits"],
+        source=lambda w: check_path(
+            STUDY.networks[w.model].recipe["logits"], f"models.{w.model}.logits"
+        ),
     output:
         files=expand("<results>/outputs/{{model}}/{split}.h5", split=STUDY.evaluation_splits),
     log:

@@ -1,5 +1,6 @@
 """What happens before and after the jobs of a run, and inside a job of a cluster."""
 
+from workflow.lib.measures.problems import told_problems
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
 from workflow.lib.study.load import record
@@ -14,6 +15,14 @@ onstart:
 
 onsuccess:
     discard_kept(f"results/{STUDY.name}")
+    for problem in told_problems(f"results/{STUDY.name}/calibration.tsv"):
+        logger.warning(f"Warning: {problem}")
+
+
+onerror:
+    if workflow.is_main_process:  # it may be why the run failed
+        for problem in told_problems(f"results/{STUDY.name}/calibration.tsv"):
+            logger.warning(f"Warning: {problem}")
 
 
 if workflow.remote_exec:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.calibration import fit_temperature
+from workflow.lib.measures.problems import find_problems
 from workflow.lib.outputs.store import Outputs
 from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
@@ -23,7 +24,8 @@ def calibration(*, manifest: str, outputs: list[str], table: str, models: list[s
         Outputs files of the models on the calibration split.
     table : str
         Table to write: model, temperature, converged, and in nats and as fractions the negative
-        log-likelihood and the expected calibration error before and after.
+        log-likelihood and the expected calibration error before and after; and the `problem`, what
+        is wrong with the model's outputs, which the terminal and the report tell as well.
     models : list of str
         Keys of the models, in the order of `outputs`.
     """
@@ -32,9 +34,11 @@ def calibration(*, manifest: str, outputs: list[str], table: str, models: list[s
     rows = []
     for model, path in zip(models, outputs, strict=True):
         with Outputs(path, split) as file:
-            fit = fit_temperature(file.read("logits"), file.labels)
-        if not fit.converged:
-            log.warning("%s: %s", model, fit.problem)
+            logits = file.read("logits")
+            fit = fit_temperature(logits, file.labels)
+            problems = [fit.problem] * (not fit.converged) + find_problems(logits, file.labels)
+        for problem in problems:
+            log.warning("%s: %s", model, problem)
         rows.append(
             {
                 "model": model,
@@ -44,7 +48,7 @@ def calibration(*, manifest: str, outputs: list[str], table: str, models: list[s
                 "nll_after": fit.nll_after,
                 "ece_before": fit.ece_before,
                 "ece_after": fit.ece_after,
-                "problem": fit.problem,
+                "problem": "; ".join(problems),
             }
         )
         progress.advance(1, model)

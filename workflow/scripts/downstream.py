@@ -23,7 +23,6 @@ log = logging.getLogger("uncorrelated")
 
 SPLITS = ("train", "val", "test")
 RESAMPLES = 200
-MEAN = "mean"  # name of the row of all tasks
 
 
 def downstream(
@@ -46,9 +45,9 @@ def downstream(
     train, val, test : list of str
         Outputs files of each model on the training, validation and test split.
     table : str
-        Table to write: `model_1`; `model_2`, empty for the first model alone; `task`, or "mean";
-        `average_precision`, of the mean with its 95 % interval over test images; `l2` and
-        `converged` of the probe, of the mean whether all did.
+        Table to write: `model_1`; `model_2`, empty for the first model alone; `what` is "task" or
+        "mean", of all tasks; `task`; `average_precision`, of the mean with its 95 % interval over
+        test images; `l2` and `converged` of the probe, of the mean whether all did.
     models : list of str
         Keys: the model, then those to put beside it one at a time.
     regularisation : list of float
@@ -84,13 +83,13 @@ def downstream(
         low, high = resampled_interval(scores, labels[2])
         pair = {"model_1": first, "model_2": second, "dimensions": parts[2].shape[1]}
         for name, precision, probe in zip(manifest.classes, precisions, fitted, strict=True):
-            rows.append(pair | {"task": name, "average_precision": precision, "l2": probe.l2,
-                                "converged": probe.converged})  # fmt: skip
-        rows.append(pair | {"task": MEAN, "average_precision": mean,
+            own = {"what": "task", "task": name, "l2": probe.l2, "converged": probe.converged}
+            rows.append(pair | own | {"average_precision": precision})
+        rows.append(pair | {"what": "mean", "average_precision": mean,
                             "average_precision_low": low, "average_precision_high": high,
                             "converged": all(probe.converged for probe in fitted)})  # fmt: skip
         progress.advance(1, f"{' + '.join(members)}: mAP {100 * mean:.2f} %", now=True)
-    columns = ["model_1", "model_2", "task", "dimensions", "average_precision",
+    columns = ["model_1", "model_2", "what", "task", "dimensions", "average_precision",
                "average_precision_low", "average_precision_high", "l2", "converged"]  # fmt: skip
     with replacing(table) as part:
         pd.DataFrame(rows, columns=columns).to_csv(part, sep="\t", index=False)

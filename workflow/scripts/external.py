@@ -67,9 +67,9 @@ def external(
     with files_of.opened(source, dataset.classes) as file:
         if features and file.features is None:
             raise InputError(
-                f"{source} holds no features, but features.models of the study needs those of "
-                f"'{model}'; bring an .h5 or .npz file with `features` beside `logits`, or leave "
-                f"the model out of features.models"
+                f"{source} holds no features, but figure 6 needs those of '{model}'; bring an .h5 "
+                f"or .npz file with `features` beside `logits`, or leave the model out of "
+                f"features.models, which by default are those of `pairs`"
             )
         rows = file.rows(dataset.splits, order, template)
         file.check(dataset.splits, rows)

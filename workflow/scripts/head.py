@@ -21,7 +21,7 @@ from torch import nn
 from workflow.lib.data.images import Images
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
-from workflow.lib.models import heads, networks
+from workflow.lib.models import heads, labels, networks
 from workflow.lib.models.inference import Inference
 from workflow.lib.outputs import digests
 from workflow.lib.outputs import store as outputs
@@ -72,6 +72,10 @@ def head(
         if recipe["head"] == "checkpoint":
             network = networks.create(recipe, len(table.classes))
             networks.load_into(network, networks.load_tensors(weights)[1], weights)
+            entry = f"models.{path.parent.name}"
+            told = recipe.get("label_names")
+            order = labels.order_of_outputs(table.classes, told, None, weights, entry)
+            networks.reorder(network, order)
             networks.save(part, recipe, network)
         else:
             made, network, parts = _with_head(table, images, parents[0], path, recipe, code)

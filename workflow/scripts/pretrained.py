@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.models import hub, networks
+from workflow.lib.models import hub, labels, networks
 from workflow.lib.outputs import digests
 from workflow.lib.run.errors import InputError
 
@@ -42,7 +42,8 @@ def pretrained(
         The .safetensors file to write. Beside it, in source.sha256, lies the digest of what the hub
         gave first.
     recipe : dict
-        `timm` or `open_clip`, `head` and `input`; if given `checkpoint`, `options`, `sha256`.
+        `timm` or `open_clip`, `head` and `input`; if given `checkpoint`, `options`, `sha256`, and
+        `label_names`, the classes in the order of the head's outputs.
     entry : str
         Where the study names the network, such as `models.vit`.
     threads : int
@@ -55,7 +56,12 @@ def pretrained(
     log.info("%s from %s, SHA-256 %s", name, source, found)
     made, network, parts = hub.load(recipe, source, entry)
     if recipe["head"] == "pretrained":
-        _check_head(made, Manifest.read(manifest).classes, name, entry)
+        classes = Manifest.read(manifest).classes
+        _check_head(made, classes, name, entry)
+        settings = made["options"].get("pretrained_cfg", {}).get("label_names")
+        told = recipe.get("label_names")
+        order = labels.order_of_outputs(classes, told, settings, name, entry)
+        networks.reorder(network, order)
     if not files and "sha256" not in recipe:
         digests.remember(found, Path(checkpoint).with_name("source.sha256"), name, entry)
     origin = {"name": name, "file": Path(source).name, "sha256": found}
@@ -66,7 +72,6 @@ def _check_head(made: dict, classes: Sequence[str], name: str, entry: str) -> No
     """Refuse a model whose own head is of other labels than the study's classes."""
     outputs = made.get("outputs", 0)
     if outputs == len(classes):
-        _check_labels(made, classes, name, entry)
         return
     has = f"a head of {outputs} labels" if outputs else "no head of classes"
     more = ""
@@ -78,34 +83,6 @@ def _check_head(made: dict, classes: Sequence[str], name: str, entry: str) -> No
         f"{entry}: {name} has {has}, and the study has {len(classes)} classes; "
         f"{_another_head(entry)}{more}"
     )
-
-
-def _check_labels(made: dict, classes: Sequence[str], name: str, entry: str) -> None:
-    """Refuse a head whose labels are the study's classes in another order.
-
-    Only some of timm's settings name the labels.
-    """
-    labels = made["options"].get("pretrained_cfg", {}).get("label_names")
-    if isinstance(labels, dict):  # by output
-        labels = [labels[str(i)] for i in range(len(classes)) if str(i) in labels]
-    if not isinstance(labels, list) or len(labels) != len(classes):
-        return
-    labels = [str(label) for label in labels]
-    own, wanted = ([text.casefold() for text in texts] for texts in (labels, classes))
-    if own == wanted:
-        return
-    first = next(i for i in range(len(own)) if own[i] != wanted[i])
-    labels, classes = labels[first : first + 3], classes[first : first + 3]
-    if sorted(own) == sorted(wanted):
-        raise InputError(
-            f"{entry}: {name} has the study's classes in another order: from number {first} on, "
-            f"its label_names are {', '.join(labels)}, and the study's classes are "
-            f"{', '.join(classes)}. Rename the classes so that they come in the model's order, or "
-            f"{_another_head(entry)}"
-        )
-    pairs = ", ".join(f"{label} for {known}" for label, known in zip(labels, classes, strict=True))
-    log.warning("%s has other names for the study's classes, by its label_names: %s; make sure "
-                "that they mean the same, in the same order", name, pairs)  # fmt: skip
 
 
 def _another_head(entry: str) -> str:

@@ -196,6 +196,12 @@ def report(
         study=study,
         head=page.headline(known, read_table(pairs), study["ensemble"]),
         classes=len(Manifest.read(_one(manifest)).classes) if manifest else None,
+        problems=[
+            problem
+            for path in tables
+            if Path(path).stem == "calibration"
+            for problem in problems_of(read_table(path), names)
+        ],
         best=best_pair(read_table(recommended[0])) if recommended else None,
         sections=arrange(blocks),
         claims=[
@@ -418,6 +424,15 @@ def best_pair(recommendations: pd.DataFrame) -> str | None:
     first = pairs.iloc[0]
     told = f"{100 * first['accuracy']:.2f} %, {100 * first['gain']:+.2f} points".replace("-", "−")
     return f"{first['names']}: {told}"
+
+
+def problems_of(calibration: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Name the models whose outputs have something wrong, and say what."""
+    known = calibration.dropna(subset="problem")
+    return [
+        (names.get(key, key), text)
+        for key, text in zip(known["model"], known["problem"], strict=True)
+    ]
 
 
 def versions() -> dict[str, str]:

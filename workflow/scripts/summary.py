@@ -8,6 +8,7 @@ from workflow.lib.measures import claims
 from workflow.lib.measures.claims import Claim
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
+from workflow.lib.show.escape import markdown
 
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
@@ -75,7 +76,7 @@ def page(found: list[Claim], title: str, mean: str) -> str:
     """
     means = f" Ensembles take the mean {mean}." if mean != "unstated" else ""
     lines = [
-        f"# {title}: which of the paper's claims hold",
+        f"# {markdown(title)}: which of the paper's claims hold",
         "",
         "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "
         "zero that the claim says, or the test named with it finds so at 5 %; otherwise it does "
@@ -87,7 +88,7 @@ def page(found: list[Claim], title: str, mean: str) -> str:
         "",
     ]
     for claim in found:
-        lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {claim.evidence}", ""]
+        lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {markdown(claim.evidence)}", ""]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from workflow.lib.data.files import check_classes
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.data.voc import check_tasks, read_voc
@@ -50,6 +51,7 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
             told = ", ".join(f"{c} {n}" for c, n in zip(classes, counts, strict=True))
             log.info("%s, %d images, %s: %s", name, len(ids), meaning, told)
     files = [source] if isinstance(source, str) else source
+    check_classes(classes, path)
     Manifest(tuple(classes), splits, digest_files(files)).write(manifest)
 
 

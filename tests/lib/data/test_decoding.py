@@ -1,9 +1,12 @@
 """Images are given by their ids, in the mode that is asked for, and bad ones named."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from workflow.lib.data.files import UnreadableImage
 from workflow.lib.data.kinds import Decoder
 from workflow.lib.run.errors import InputError
 
@@ -57,3 +60,27 @@ def test_an_image_of_more_than_8_bits_is_named(tmp_path, dtype, suffix):
     Image.fromarray(np.full((4, 4), 3000, dtype)).save(tmp_path / f"a.{suffix}")
     with pytest.raises(InputError, match=rf"a.{suffix} has more than 8 bits a channel; convert it"):
         Decoder("folder", str(tmp_path), "L")(f"a.{suffix}")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError, IndexError, KeyError, EOFError, OverflowError, struct.error, TypeError]
+)
+def test_whatever_a_decoder_raises_names_the_image(tmp_path, monkeypatch, error):
+    def fails(self, mode):
+        raise error("bad tile")
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", fails)
+    with pytest.raises(UnreadableImage, match=r"cannot read the image .*a.png: .*bad tile"):
+        Decoder("folder", str(tmp_path), "RGB")("a.png")
+
+
+def test_a_damaged_avif_is_named(tmp_path):
+    y, x = np.mgrid[:256, :256]
+    slope = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)
+    Image.fromarray(slope).save(tmp_path / "a.avif", subsampling="4:4:4")
+    content = (tmp_path / "a.avif").read_bytes()
+    kept = len(content) - len(content) // 10
+    (tmp_path / "a.jpg").write_bytes(content[:kept] + bytes(len(content) - kept))
+    with pytest.raises(UnreadableImage, match=r"cannot read the image .*a.jpg"):
+        Decoder("folder", str(tmp_path), "RGB")("a.jpg")

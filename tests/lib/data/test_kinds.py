@@ -1,5 +1,6 @@
 """Layouts of datasets: splits, what is watched for changes, and what is said of wrong files."""
 
+import io
 import json
 import logging
 import os
@@ -13,7 +14,13 @@ import scipy.io
 from PIL import Image
 
 from workflow.lib.data import fashion_mnist, files, imagenet
-from workflow.lib.data.kinds import Decoder, build_manifest, source_files, source_listing
+from workflow.lib.data.kinds import (
+    Decoder,
+    build_manifest,
+    source_files,
+    source_listing,
+    source_warnings,
+)
 from workflow.lib.run.errors import InputError
 
 FASHION = {"kind": "fashion-mnist", "path": "resources/fashion-mnist", "seed": 0}
@@ -40,7 +47,7 @@ def dataset(path, splits, kind="folder", seed=0, **more):
 
 
 def build(*arguments, **named):
-    files.scan.cache_clear()
+    files.look.cache_clear()
     files.listing.cache_clear()
     return build_manifest(dataset(*arguments, **named), threads=2)
 
@@ -213,7 +220,7 @@ def watched(monkeypatch):
 
     def look(path, few=10_000, **more):
         monkeypatch.setattr(files, "EXACT", (few, 2**32))
-        files.scan.cache_clear()
+        files.look.cache_clear()
         files.listing.cache_clear()
         here = dataset(path, {"calibration": 1, "test": "rest"}, **more)
         return source_files(here), source_listing(here)
@@ -524,3 +531,127 @@ def test_files_without_rows_and_labels_that_are_not_told_are_no_class(tmp_path):
         (own / f"{name}.parquet").unlink()
     with pytest.raises(InputError, match=r"data holds no row in any .parquet file"):
         build(own, {"train": 4, "calibration": "rest"}, kind="parquet")
+
+
+def test_a_file_dated_in_the_future_is_watched_by_its_size(folder, watched):
+    assert source_warnings(dataset(folder, {})) == []
+    image = folder / "train/cat/00.png"
+    os.utime(image, (2**32, 2**32))
+    found, listing = watched(folder)
+    assert len(found) == 23 and str(image) not in found
+    (told,) = source_warnings(dataset(folder, {}))
+    assert "images dated in the future: 1, such as train/cat/00.png" in told
+    image.write_bytes(image.read_bytes() + b" ")
+    os.utime(image, (2**32, 2**32))
+    assert watched(folder)[1] != listing
+
+
+def test_what_is_left_out_is_counted_and_told_once(folder, watched, caplog):
+    for name in ("a.heic", "b.HEIC", "c.avif", "d"):
+        (folder / "train/cat" / name).write_bytes(b"")
+    draw(folder / "train/cat/@eaDir/00.png")
+    (folder / "train/@eaDir").mkdir()
+    assert len(watched(folder)[0]) == 24
+    counts = "(1 × .avif, 2 × .heic, 2 × folders @eaDir, 1 × no ending)"
+    (told,) = source_warnings(dataset(folder, {}))
+    assert counts in told
+    manifest = build(folder, {"train": 10, "calibration": "rest"})
+    assert manifest.classes == ("cat", "dog")
+    assert caplog.text.count(counts) == 1  # and in the job's log
+    assert source_warnings(dataset(folder / "none", {})) == []  # its rule will say
+
+
+def test_a_jpeg_may_end_in_jfif(folder):
+    Image.new("RGB", (9, 9)).save(folder / "train/cat/a.jfif", "JPEG")
+    assert sizes(build(folder, {"train": 10, "calibration": "rest"}))["calibration"] == 11
+
+
+def test_an_image_below_the_folder_of_a_class_is_the_one_that_is_named(tmp_path):
+    draw(tmp_path / "dog/a.png")
+    draw(tmp_path / "emu/a.png")
+    draw(tmp_path / "emu/more/x.png")
+    with pytest.raises(InputError, match=r"emu/more/x.png is in a folder within that of a class"):
+        build(tmp_path, {"calibration": 1, "test": 1})
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat", "emu\r"], r"the name of class 1, 'emu\\r', holds a control character"),
+        (["cat", "emu\t"], "holds a control character"),
+        (["cat", "e\u2028mu"], "holds a control character"),
+        (["cat", ""], "class 1 has an empty name"),
+        ([" ", "cat"], "class 0 has an empty name"),
+        (["cat", "cat"], "classes 0 and 1 are both named 'cat'"),
+        (["caf\u00e9", "cafe\u0301"], "classes 0 and 1 are both named"),
+    ],
+)
+def test_names_that_are_none_or_one_are_refused_everywhere(tmp_path, monkeypatch, names, message):
+    info = {"info": {"features": {"label": {"_type": "ClassLabel", "names": names}}}}
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array([{"bytes": b""}] * 4, image), "label": [0, 1] * 2})
+    pq.write_table(
+        table.replace_schema_metadata({"huggingface": json.dumps(info)}), tmp_path / "0.parquet"
+    )
+    with pytest.raises(InputError, match=message):
+        build(tmp_path, {"calibration": 2, "test": 2}, kind="parquet")
+    monkeypatch.setattr(fashion_mnist, "CLASSES", (*names, *"abcdefgh"))
+    with pytest.raises(InputError, match=message):
+        build_manifest({**FASHION, "splits": {"train": 9000, "calibration": 100}})
+
+
+@pytest.mark.parametrize("name", ["<b>.png", "<results>.png", "<results>/cat.png"])
+def test_a_name_that_snakemake_reads_as_a_variable_is_refused(folder, name):
+    draw(folder / "train/cat" / name)
+    splits = {"train": 10, "calibration": "rest"}
+    with pytest.raises(InputError, match=r"a word in angle brackets such as <b>; rename it"):
+        build(folder, splits)
+    shutil.rmtree(folder / "train/cat")
+    draw(folder / "train/cat/1 < 2 > 1.png")
+    files.look.cache_clear()
+    assert "train/cat/1 < 2 > 1.png" in dict(files.scan(str(folder)))
+
+
+def test_a_folder_that_snakemake_reads_as_a_variable_is_refused(folder, watched):
+    folder.rename(folder.with_name("<photos>"))
+    with pytest.raises(InputError, match=r"dataset.path: .*angle brackets"):
+        watched(folder.with_name("<photos>"))
+
+
+def test_a_path_that_snakemake_cannot_take_is_refused(tmp_path):
+    for path in ("a{1}.npz", "<results>/a.npz"):
+        with pytest.raises(InputError, match=r"models.vit.logits: .* angle brackets"):
+            files.check_path(path, "models.vit.logits")
+    path = tmp_path / "vit.h5"
+    path.touch()
+    assert files.check_path(str(path), "models.vit.logits") == str(path)
+    os.utime(path, (2**32, 2**32))
+    with pytest.raises(InputError, match=r"vit.h5 is dated in the future, .*`touch` it"):
+        files.check_path(str(path), "models.vit.logits")
+
+
+def test_a_file_of_many_images_that_cannot_be_read_ends_the_run(tmp_path):
+    content = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(content, "PNG")
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = pa.array([{"bytes": content.getvalue()}] * 3 + [{"bytes": b"no image"}] * 1, image)
+    for name in ("train", "test"):
+        pq.write_table(pa.table({"image": rows, "label": [0] * 4}), tmp_path / f"{name}.parquet")
+    splits = {"calibration": 1, "test": "rest"}
+    manifest = build(tmp_path, splits, kind="parquet", skip_corrupt=True)
+    assert sizes(manifest) == {"calibration": 1, "test": 2}
+    path = tmp_path / "test.parquet"
+    whole = path.read_bytes()
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    path.write_bytes(whole[:start] + bytes(40) + whole[start + 40 :])
+    with pytest.raises(InputError, match=r"cannot read row 000000 of .*test.parquet"):
+        build(tmp_path, splits, kind="parquet", skip_corrupt=True)
+
+
+def test_an_image_that_the_system_cannot_give_is_not_left_out(folder, monkeypatch):
+    def fails(file):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(InputError, match=r"cannot read the image .*: Input/output error; restore"):
+        build(folder, {"train": 10, "calibration": "rest"}, skip_corrupt=True)

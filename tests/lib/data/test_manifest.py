@@ -48,6 +48,16 @@ def test_the_digest_sees_every_id_and_label():
     assert digest(["a", "b"], [0, 1]) not in others
 
 
+@pytest.mark.parametrize("classes", [("label", "class"), ("id", "split")])
+@pytest.mark.parametrize("labels", [[0, 1], [[1, -1], [0, 1]]])
+def test_classes_may_be_called_as_columns(tmp_path, classes, labels):
+    split = Split(np.array(["a", "b"]), np.array(labels))
+    Manifest(classes, {"test": split}).write(tmp_path / "manifest.tsv")
+    found = Manifest.read(tmp_path / "manifest.tsv")
+    assert found.classes == classes
+    np.testing.assert_array_equal(found.splits["test"].labels, labels)
+
+
 def test_a_manifest_of_tasks_is_read_as_it_was_written(tmp_path):
     labels = np.array([[1, -1, 0], [-1, 1, 1]])
     split = Split(np.array(["JPEGImages/1.jpg", "JPEGImages/2.jpg"]), labels)

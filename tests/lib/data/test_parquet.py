@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from workflow.lib.data import parquet
+from workflow.lib.data import files, parquet
 from workflow.lib.run.errors import InputError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -41,8 +41,14 @@ def named(*names):
         ("default/val/0000.parquet", "validation"),
         ("train/part-eval.parquet", "test"),
         ("my_test_set.parquet", "test"),
-        ("contest/0000.parquet", "train"),
-        ("0000.parquet", "train"),
+        ("default/train/0000.parquet", "train"),
+        ("default/partial-train/0000.parquet", "train"),
+        ("default/extra/0000.parquet", "extra"),
+        ("data/extra-00000-of-00001.parquet", "extra"),
+        ("data/train_extra-00000-of-00001-0123456789abcdef.parquet", "train-extra"),
+        ("data/train.clean.100-00000-of-00014.parquet", "train-clean-100"),
+        ("contest/0000.parquet", None),
+        ("0000.parquet", None),
     ],
 )
 def test_a_files_name_says_its_split(file, split):
@@ -166,3 +172,35 @@ def test_a_row_that_is_not_there_is_named(tmp_path):
         rows("a.parquet/000001")
     with pytest.raises(InputError, match=r"cannot read row 000000 of .*b.parquet"):
         rows("b.parquet/000000")
+
+
+def test_a_row_group_above_two_gigabytes_is_read(tmp_path):
+    one = pa.array([{"bytes": b"%02d" % i + bytes(2**22), "path": None} for i in range(20)], IMAGE)
+    images = pa.chunked_array([one] * 28)  # 2.3 GB, of 80 MB in memory
+    table = pa.table({"image": images, "label": [0] * 560})
+    path = tmp_path / "train.parquet"
+    pq.write_table(table, path, row_group_size=1000, compression="zstd", use_dictionary=False)
+    assert pq.read_metadata(path).num_row_groups == 1
+    rows = parquet.Rows(str(tmp_path))
+    for number in (0, 559, 21, 22):
+        assert rows(f"train.parquet/{number:06d}")[:3] == b"%02d\0" % (number % 20)
+    kept = [batch for _, batches in rows._batches.values() for _, batch in batches]
+    assert sum(batch.nbytes for batch in kept) < 2**29
+
+
+def test_a_split_that_a_file_names_is_a_split_of_its_own(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number, name in enumerate(("train", "test", "extra")):
+        table = {"image": images(number + 1), "label": [0] * (number + 1)}
+        write(tmp_path / f"data/{name}-00000-of-00001.parquet", table)
+    files.look.cache_clear()
+    _, splits = parquet.read(str(tmp_path), {})
+    assert {name: len(split.ids) for name, split in splits.items()} == {
+        "train": 1,
+        "test": 2,
+        "extra": 3,
+    }
+    write(tmp_path / "data/birds.parquet", {"image": images(1), "label": [0]})
+    files.look.cache_clear()
+    with pytest.raises(InputError, match=r"data/birds.parquet does not say of which split it is"):
+        parquet.read(str(tmp_path), {})

@@ -73,6 +73,24 @@ def test_imagenet_has_open_clips_names_and_templates(clip, monkeypatch):
         heads.zero_shot_head(path, None, ["x", "y"])
 
 
+def test_classes_that_share_their_texts_are_refused(clip, caplog, monkeypatch):
+    _, path = clip
+    with pytest.raises(InputError, match=r"cannot tell them apart: a \('cat'\) and b \('cat'\)\. "):
+        heads.zero_shot_head(path, ["a {}"], ["a", "b", "c"], ["cat", "cat", "emu"])
+    with pytest.raises(InputError, match=r"Tree \('Tree'\) and tree \('tree'\)"):
+        heads.zero_shot_head(path, ["a {}"], ["Tree", "tree"])  # read in lower case
+    long = "a photo of " + 80 * "very " + "good {}"
+    with pytest.raises(InputError, match=r"ant .* and bee .*a text is cut at the end"):
+        heads.zero_shot_head(path, [long], ["ant", "bee"])
+    heads.zero_shot_head(path, [long, "the {}"], ["ant", "bee"])
+    assert "are the same" not in caplog.text
+    monkeypatch.setattr(
+        open_clip, "build_zero_shot_classifier", lambda *_, **__: torch.zeros(16, len(NAMES))
+    )
+    heads.zero_shot_head(path, ["a {}"], NAMES)
+    assert "('missile') and " in caplog.text  # of open_clip's own
+
+
 def test_other_networks_have_no_zero_shot_head(tmp_path):
     recipe = {"architecture": "test_vit", "options": {}, "input": {"mean": [0, 0, 0]}}
     networks.save(tmp_path / "a.safetensors", recipe, networks.create(recipe, 3))

@@ -3,6 +3,7 @@
 import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
+import datetime
 import json
 import pickle
 
@@ -212,3 +213,12 @@ def test_an_image_tower_of_open_clip_takes_no_last_layer(tmp_path):
     networks.save(tmp_path / "a.safetensors", recipe, networks.create(recipe, 0))
     with pytest.raises(InputError, match=r"a.safetensors is an image tower of open_clip"):
         networks.pretrained(tmp_path / "a.safetensors", 4)
+
+
+def test_a_file_of_other_objects_is_told_without_advice_to_unpickle_it(tmp_path):
+    torch.save({"a": torch.zeros(2), "b": datetime.date(2020, 1, 1)}, tmp_path / "a.pth")
+    with pytest.raises(
+        InputError, match=r"a.pth: .* other objects \(datetime.date\), which"
+    ) as told:
+        networks.load_tensors(tmp_path / "a.pth")
+    assert "weights_only" not in str(told.value) and "Re-running" not in str(told.value)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from workflow.lib.data.splits import Split
-from workflow.lib.outputs.external import missing_files, opened
+from workflow.lib.outputs.external import missing_files, opened, without_features
+from workflow.lib.outputs.formats import holds_features
 from workflow.lib.run.errors import InputError
 
 SPLITS = {
@@ -226,3 +227,123 @@ def test_headings_of_other_numbers_are_headings(tmp_path):
     (tmp_path / "vit.csv").write_text("1,2\n0.5,0.5\n")
     with pytest.raises(InputError, match="no column headed 'a', and one headed '1', which"):
         opened(tmp_path / "vit.csv", ["a", "b"]).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("filenames", [f"test/{row}" for row in range(6)], "ids of the images, call it `ids`"),
+        ("files", np.array(["a"] * 6, object), "ids of the images, call it `ids`"),
+        ("row", np.arange(6), "ids of the images, call it `ids`"),
+        ("embeddings", np.ones((6, 4)), "features, call it `features`"),
+        ("classes", ["a", "b"], "bring the columns in the order of classes.csv instead"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_arrays_of_other_names_that_may_order_rows_are_refused(
+    tmp_path, suffix, name, values, message
+):
+    path = tmp_path / f"vit.{suffix}"
+    if suffix == "npz":
+        np.savez(path, logits=ARRAYS["logits"], **{name: values})
+    else:
+        with h5py.File(path, "w") as file:
+            file["logits"] = ARRAYS["logits"]
+            file[name] = list(values)
+    unreadable(path, rf"holds an array `{name}` that is not known; .*{message}; leave it out")
+
+
+def test_arrays_that_say_nothing_of_rows_are_let_be(tmp_path):
+    np.savez(tmp_path / "a.npz", **ARRAYS, scale=2.0, model="vit", table=np.ones((3, 3)))
+    with opened(tmp_path / "a.npz", ["a", "b"]) as file:
+        assert file.ids.tolist() == ARRAYS["ids"].tolist()
+    np.savez(tmp_path / "b.npz", **ARRAYS, id=ARRAYS["ids"][::-1])
+    unreadable(tmp_path / "b.npz", "holds both ids and id; keep one")
+
+
+NUMBERS = [str(number) for number in range(12)]
+
+
+@pytest.mark.parametrize("classes", [sorted(NUMBERS), NUMBERS[::-1]])
+def test_headings_that_are_numbers_and_names_are_refused_where_these_differ(tmp_path, classes):
+    path = tmp_path / "vit.csv"
+    values = np.arange(12.0)
+    for heading in (NUMBERS, classes):
+        path.write_text(",".join([*heading, "id"]) + "\n" + ",".join(map(str, values)) + ",x\n")
+        with pytest.raises(InputError, match=r"both the names .* and their numbers .*npz"):
+            opened(path, classes).__enter__()
+        with opened(path, NUMBERS) as file:  # both are the same
+            np.testing.assert_array_equal(file.logits[0], [heading.index(n) for n in NUMBERS])
+
+
+def test_a_class_may_be_called_id(tmp_path):
+    path = tmp_path / "vit.csv"
+    for heading, classes, ids in (
+        ("ids,id,x", ["x", "id"], ["7"]),
+        ("id,ids,x", ["x", "ids"], ["7"]),
+        ("x,id", ["x", "id"], None),
+    ):
+        path.write_text(f"{heading}\n7,8,9\n" if ids else f"{heading}\n9,8\n")
+        with opened(path, classes) as file:
+            np.testing.assert_array_equal(file.logits, [[9, 8]])
+            assert (None if file.ids is None else file.ids.tolist()) == ids
+    path.write_text("id,id,x\n7,8,9\n")
+    with pytest.raises(InputError, match="a class, too; head the column of ids with `ids`"):
+        opened(path, ["x", "id"]).__enter__()
+
+
+def test_texts_that_differ_by_their_form_of_unicode_are_told_apart(tmp_path):
+    composed, split = "caf\u00e9", "cafe\u0301"
+    splits = {
+        name: Split(np.array([f"{name}/{composed}"]), np.zeros(1, np.int64))
+        for name in ("calibration", "test")
+    }
+    ids = [f"{name}/{split}" for name in splits]
+    np.savez(tmp_path / "vit.npz", logits=ARRAYS["logits"][:2], ids=ids)
+    message = r"differs only in its form of Unicode: .*unicodedata.normalize\('NFC', text\)"
+    with (
+        opened(tmp_path / "vit.npz", ["a", "b"]) as file,
+        pytest.raises(InputError, match=message),
+    ):
+        file.rows(splits, list(splits), list(splits))
+    (tmp_path / "vit.csv").write_text(f"{split},b\n1,2\n")
+    with pytest.raises(InputError, match=message):
+        opened(tmp_path / "vit.csv", [composed, "b"]).__enter__()
+
+
+def test_a_model_without_features_is_named_where_they_are_missed(tmp_path):
+    path = tmp_path / "vit.npz"
+    here = study(path)
+    here.paired, here.features = ["vit", "resnet"], SimpleNamespace(base="resnet")
+    assert without_features(here) == []  # of what is not there, nothing is known
+    np.savez(path, logits=ARRAYS["logits"])
+    assert without_features(here) == [
+        f"models.vit.logits: {path} holds no features, so figure 6 is without it"
+    ]
+    here.features.base = "vit"
+    assert without_features(here)[0].endswith("so there is no figure 6")
+    here.paired, here.features.base = [], "resnet"
+    assert without_features(here) == []
+
+
+def test_files_say_whether_they_hold_features(tmp_path):
+    np.savez(tmp_path / "a.npz", logits=ARRAYS["logits"])
+    np.savez(tmp_path / "b.npz", logits=ARRAYS["logits"], features=ARRAYS["logits"])
+    write_hdf5(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["features"] = np.ones((6, 2))
+    (tmp_path / "c.h5").write_bytes(b"damaged")
+    found = {
+        name: holds_features(tmp_path / name)
+        for name in ("a.npz", "b.npz", "a.h5", "b.h5", "c.h5", "none.npz", "a.npy", "a.csv")
+    }
+    assert found == {
+        "a.npz": False,
+        "b.npz": True,
+        "a.h5": False,
+        "b.h5": True,
+        "c.h5": True,
+        "none.npz": True,
+        "a.npy": False,
+        "a.csv": False,
+    }

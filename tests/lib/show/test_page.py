@@ -243,3 +243,13 @@ def test_the_headline_of_almost_nothing():
 def test_integers_with_gaps_stay_whole():
     table = pd.DataFrame({"step": np.array([1, np.nan, 3])})
     assert texts(grid(table, {}, {})) == [["1"], ["–"], ["3"]]
+
+
+def test_words_of_the_users_mean_what_they_say():
+    columns = {"class": ["True", "False"], "task": ["clip", "base"], "raises": [True, False]}
+    table = pd.DataFrame(columns)
+    rows = grid(table, {}, NAMES).rows
+    assert [[cell.text for cell in row] for row in rows] == [
+        ["True", "clip", "yes"],
+        ["False", "base", "no"],
+    ]

@@ -23,8 +23,8 @@ def probes(converged=True) -> pd.DataFrame:
     for first, second, value in (("base", None, 0.5), ("seed", None, 0.52), ("clip", None, 0.6),
                                  ("clip", "seed", 0.7), ("base", "seed", 0.51)):  # fmt: skip
         common = {"model_1": first, "model_2": second, "converged": converged}
-        rows.append(common | {"task": "bag", "average_precision": 0.1, "l2": 0.1})
-        rows.append(common | {"task": "mean", "average_precision": value,
+        rows.append(common | {"what": "task", "task": "mean", "average_precision": 0.1, "l2": 0.1})
+        rows.append(common | {"what": "mean", "average_precision": value,
                               "average_precision_low": value - 0.02,
                               "average_precision_high": value + 0.02})  # fmt: skip
     return pd.DataFrame(rows)

@@ -8,14 +8,15 @@ import csv
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from workflow.lib.data import folder
-from workflow.lib.data.files import exact, scan
+from workflow.lib.data.files import exact, look, scan
 from workflow.lib.data.files import listing as names_and_sizes
+from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split, draws_from_training, split_of
 from workflow.lib.run.errors import InputError
 
@@ -186,6 +187,11 @@ def listing(path: str, splits: Mapping) -> str:
     return names_and_sizes(path, _places(path, splits))
 
 
+def warnings(path: str, splits: Mapping) -> Iterator[str]:
+    """Say what of the folder is left out, or cannot be watched."""
+    return told_of_files(path, _places(path, splits))
+
+
 def _places(path: str, splits: Mapping) -> tuple[str, ...]:
     return tuple(_folders(path, splits).values())
 
@@ -209,7 +215,7 @@ def _is_flat(path: str, splits: Mapping[str, int | str]) -> bool:
     if place is None:
         return False
     depth = 0 if place == "." else place.count("/") + 1
-    found = scan(path, place)
+    found = look(path, place).files
     return 2 * sum(file.count("/") == depth for file, _ in found) > len(found)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, scenes, voc
+from workflow.lib.data.files import UnreadableImage, check_classes, check_path, is_future
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split, divide_all, draws_from_training
 from workflow.lib.run.errors import InputError
@@ -29,8 +30,9 @@ KINDS = {
 """The module of each kind.
 
 It has `files(path, splits)`, the files that Snakemake is to watch; `listing(path, splits)`, what
-stands for them where they are many; `read(path, splits)`, which gives class names and whole splits;
-and `opener(path)`, which makes a function from an id to an image, or to what Pillow can open.
+stands for them where they are many; `warnings(path, splits)`, what to say of them;
+`read(path, splits)`, which gives class names and whole splits; and `opener(path)`, which makes a
+function from an id to an image, or to what Pillow can open.
 """
 
 TASKS = {"voc": voc, "scenes": scenes}
@@ -53,8 +55,11 @@ def source_files(dataset: Mapping) -> list[str]:
     InputError
         If the dataset's folder does not exist.
     """
-    module = (KINDS | TASKS)[dataset["kind"]]
-    return module.files(dataset["path"], dataset.get("splits", {}))
+    kind, path = dataset["kind"], dataset["path"]
+    if kind in TASKS:
+        found = TASKS[kind].files(path, {})
+        return [check_path(file, "downstream.path") for file in found if not is_future(file)]
+    return [check_path(file, "dataset.path") for file in KINDS[kind].files(path, dataset["splits"])]
 
 
 def source_listing(dataset: Mapping) -> str:
@@ -64,6 +69,14 @@ def source_listing(dataset: Mapping) -> str:
     unnoticed is a file that was replaced by another of just its size in bytes.
     """
     return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"])
+
+
+def source_warnings(dataset: Mapping) -> list[str]:
+    """Say which files of a dataset are left out, or dated in the future; errors are its rule's."""
+    try:
+        return list(KINDS[dataset["kind"]].warnings(dataset["path"], dataset["splits"]))
+    except InputError:
+        return []
 
 
 class Decoder:
@@ -91,8 +104,10 @@ class Decoder:
 
         Raises
         ------
+        UnreadableImage
+            If it is no image that can be decoded, or has more than 8 bits a channel.
         InputError
-            If the file is missing or is no readable image, or has more than 8 bits a channel.
+            If its file cannot be read, or the file that holds it.
         """
         source = self._open(example)
         if isinstance(source, Image.Image):
@@ -101,13 +116,19 @@ class Decoder:
         try:
             with Image.open(source) as image:
                 if image.mode.startswith(("I", "F")):  # which Pillow would cut off above 255
-                    raise InputError(
+                    raise UnreadableImage(
                         f"the image {file} has more than 8 bits a channel; convert it to 8, or set "
                         f"dataset.skip_corrupt to leave such images out"
                     )
                 return image.convert(self.mode)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # decoders raise errors of many kinds
+            # What the system says is of the disk or of permissions, and not of what is in the file.
+            if isinstance(error, OSError) and error.errno is not None:
+                text = f"cannot read the image {file}: {error.strerror}; restore or remove it"
+                raise InputError(text) from error
+            raise UnreadableImage(
                 f"cannot read the image {file}: {error}; replace or remove it, or set "
                 f"dataset.skip_corrupt to leave such images out"
             ) from error
@@ -129,7 +150,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
     ------
     InputError
         If there are too few images, or none of a class where all classes should have some, or
-        none for a split.
+        none for a split; or classes that cannot be told apart.
     """
     kind, path, splits = dataset["kind"], dataset["path"], dataset["splits"]
     classes, whole = KINDS[kind].read(path, splits)
@@ -139,6 +160,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
         highest = int(split.labels.max(initial=-1))
         if highest >= len(classes):
             raise InputError(f"{path}: a label in '{name}' is {highest}, out of range")
+    check_classes(classes, path)
     if dataset.get("skip_corrupt", False):
         decode = Decoder(kind, path, "RGB")
         whole = {name: _without_corrupt(decode, split, threads) for name, split in whole.items()}
@@ -169,7 +191,7 @@ def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
     def problem(example: str) -> BaseException | None:
         try:
             decode(example)
-        except InputError as error:
+        except UnreadableImage as error:
             return error.__cause__ or error
         return None
 
@@ -180,4 +202,6 @@ def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
         else:
             kept.append(row)
         progress.advance(1)
+    if len(kept) < len(split.ids):
+        log.warning("left out %d of %d images", len(split.ids) - len(kept), len(split.ids))
     return Split(split.ids[kept], split.labels[kept])

@@ -17,7 +17,7 @@ from workflow.lib.data.splits import Split
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
 
-SOURCE, CLASSES = "# source", "# classes"  # first cells of lines of the manifest
+SOURCE, CLASSES, TASKS = "# source", "# classes", "# tasks"  # first cells of lines of the manifest
 SINGLE = ["label", "class"]  # columns of a manifest of one label an image
 
 
@@ -63,7 +63,7 @@ class Manifest:
         table = csv.writer(text, delimiter="\t", lineterminator="\n")
         tasks = any(split.labels.ndim == 2 for split in self.splits.values())
         table.writerow([SOURCE, self.source])
-        table.writerow([CLASSES, *self.classes])
+        table.writerow([TASKS if tasks else CLASSES, *self.classes])
         table.writerow(["id", "split", *(self.classes if tasks else SINGLE)])
         for name, split in self.splits.items():
             for example, label in zip(split.ids, split.labels.tolist(), strict=True):
@@ -88,8 +88,9 @@ class Manifest:
             raise InputError(f"{path} was altered or cut short; delete it and run again")
         rows = csv.reader(io.StringIO(body), delimiter="\t")
         _, source = next(rows)
-        _, *classes = next(rows)
-        tasks = next(rows)[2:] != SINGLE
+        kind, *classes = next(rows)
+        tasks = kind == TASKS  # whatever these are called
+        next(rows)
         splits: dict[str, tuple[list[str], list]] = {}
         for example, split, *own in rows:
             ids, labels = splits.setdefault(split, ([], []))

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -19,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow.lib.data.files import exact, scan
+from workflow.lib.data.files import UnreadableImage, exact, scan
 from workflow.lib.data.files import listing as names_and_sizes
+from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split
 from workflow.lib.data.splits import split_of as rows_to_split
 from workflow.lib.run.errors import InputError
@@ -35,7 +37,8 @@ SPLITS = {
 """What Hugging Face takes the names of files and folders to mean."""
 
 PARQUET = (".parquet",)
-GROUPS = 4  # row groups kept in memory; images are asked for in order, so a few are enough
+KEPT = 4  # batches of rows in memory; images are asked for in order, so a few are enough
+BATCH = 2**26  # bytes of images in a batch, about: Arrow gives no more than 2 GB at once
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,46 @@ class Columns:
     names: tuple[str, ...] | None
 
 
-def split_of(file: str) -> str:
-    """Name the split that a file belongs to by its name, or else by its folders.
+def split_of(file: str) -> str | None:
+    """Name the split that a file belongs to, by its name or else by its folders.
 
     Parameters
     ----------
     file : str
-        Path relative to the dataset's folder, such as `data/test-00000-of-00003.parquet`.
+        Path relative to the dataset's folder, such as `data/test-00000-of-00003.parquet`, or
+        `<configuration>/test/0000.parquet` as the hub converts datasets.
 
     Returns
     -------
-    str
-        `train`, `validation` or `test`; `train` where no name says so.
+    str or None
+        `train`, `validation` or `test`, or what else stands where the hub has a split's name, as
+        a slug; None where nothing says it.
     """
-    for part in reversed(file.removesuffix(".parquet").lower().split("/")):
+    stem = file.removesuffix(".parquet").lower()
+    named = re.search(r"([^/]+)-\d{5}-of-\d{5}(-[0-9a-f]+)?\Z", stem)
+    named = named or re.fullmatch(r"[^/]+/(?:partial-)?([^/]+)/\d{4}", stem)
+    if named:
+        return SPLITS.get(named[1]) or "-".join(re.findall(r"[a-z0-9]+", named[1])) or None
+    for part in reversed(stem.split("/")):
         for word in re.split(r"[\W\d_]+", part):
             if word in SPLITS:
                 return SPLITS[word]
-    return "train"
+    return None
+
+
+def _files_of_splits(path: str, files: Sequence[str]) -> dict[str, list[str]]:
+    """Find the files of each split; all are of `train` where none says of which it is."""
+    found: dict[str | None, list[str]] = {}
+    for file in files:
+        found.setdefault(split_of(file), []).append(file)
+    unnamed = found.pop(None, [])
+    if unnamed and found:
+        known = next(iter(found.values()))[0]
+        raise InputError(
+            f"{os.path.join(path, unnamed[0])} does not say of which split it is, and {known} "
+            f"does; rename it, say to train-00000-of-00001.parquet, or remove it"
+        )
+    return found or ({"train": unnamed} if unnamed else {})
 
 
 def read_columns(path: str) -> Columns:
@@ -192,28 +217,28 @@ class Rows:
     def __init__(self, path: str):
         self.path = path
         self._lock = threading.Lock()
-        self._open = functools.lru_cache(GROUPS)(self._open_file)
-        self._group = functools.lru_cache(GROUPS)(self._read_group)
+        self._open = functools.lru_cache(KEPT)(self._open_file)
+        self._batches: dict[tuple[str, int], tuple[Iterator[pa.Array], deque]] = {}
 
     def __call__(self, example: str) -> bytes:
         """Read one image.
 
         Raises
         ------
+        UnreadableImage
+            If the row has no image in it.
         InputError
-            If the file cannot be read, or has no such row or no image in it.
+            If the file cannot be read, or has no such row.
         """
         name, _, number = example.rpartition("/")
         try:
             with self._lock:
-                _, _, starts = self._open(name)
-                group = int(np.searchsorted(starts, int(number), side="right")) - 1
-                content = self._group(name, group)[int(number) - starts[group]].as_py()
+                content = self._row(name, int(number)).as_py()
         except (OSError, IndexError, pa.ArrowException) as error:
-            file = os.path.join(self.path, name)
-            raise InputError(f"cannot read row {number} of {file}: {error}; replace it") from error
+            file, why = os.path.join(self.path, name), " ".join(str(error).split())
+            raise InputError(f"cannot read row {number} of {file}: {why}; replace it") from error
         if content is None:
-            raise InputError(
+            raise UnreadableImage(
                 f"row {number} of {os.path.join(self.path, name)} holds no bytes of an image; "
                 f"write the dataset anew with its images embedded"
             )
@@ -221,14 +246,36 @@ class Rows:
 
     def _open_file(self, name: str) -> tuple[pq.ParquetFile, str, list[int]]:
         place = os.path.join(self.path, name)
-        file = pq.ParquetFile(place)
+        file = pq.ParquetFile(place, buffer_size=2**20)  # or a whole row group is read at once
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         return file, read_columns(place).image, [0, *accumulate(sizes)][:-1] or [0]
 
-    def _read_group(self, name: str, group: int) -> pa.Array:
+    def _row(self, name: str, number: int) -> pa.Scalar:
+        """Read on in the row's group up to it, or from the group's beginning if it lies behind."""
+        _, _, starts = self._open(name)
+        group = int(np.searchsorted(starts, number, side="right")) - 1
+        row, key = number - starts[group], (name, group)
+        kept = self._batches.pop(key, None)
+        if kept is None or (kept[1] and row < kept[1][0][0]):
+            kept = self._read_group(name, group), deque(maxlen=KEPT)
+        stream, batches = self._batches[key] = kept  # the last one to be thrown away
+        while len(self._batches) > KEPT:
+            self._batches.pop(next(iter(self._batches)))
+        while not batches or row >= batches[-1][0] + len(batches[-1][1]):
+            start = batches[-1][0] + len(batches[-1][1]) if batches else 0
+            batch = next(stream, None)
+            if batch is None:
+                raise IndexError("there is no such row")
+            batches.append((start, batch))
+        return next(batch[row - start] for start, batch in batches if row < start + len(batch))
+
+    def _read_group(self, name: str, group: int) -> Iterator[pa.Array]:
         file, column, _ = self._open(name)
-        table = file.read_row_group(group, columns=[f"{column}.bytes"], use_threads=False)
-        return table.column(0).combine_chunks().field("bytes")
+        state = file.metadata.row_group(group)
+        sizes = [state.column(i).total_uncompressed_size for i in range(state.num_columns)]
+        rows = max(min(BATCH * state.num_rows // max(sum(sizes), 1), 1000), 1)
+        batches = file.iter_batches(rows, [group], [f"{column}.bytes"], use_threads=False)
+        return (batch.column(0).field("bytes") for batch in batches)
 
 
 def files(path: str, splits: Mapping) -> list[str]:
@@ -241,6 +288,11 @@ def listing(path: str, splits: Mapping) -> str:
     return names_and_sizes(path, (".",), PARQUET)
 
 
+def warnings(path: str, splits: Mapping) -> Iterator[str]:
+    """Say what of the folder is left out, or cannot be watched."""
+    return told_of_files(path, (".",), PARQUET)
+
+
 def opener(path: str) -> Callable[[str], io.BytesIO]:
     """Make a function that gives the encoded image of an id."""
     rows = Rows(path)
@@ -249,9 +301,7 @@ def opener(path: str) -> Callable[[str], io.BytesIO]:
 
 def read(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, Split]]:
     """Find classes, and the labels of the rows of each split."""
-    found: dict[str, list[str]] = {}
-    for file, _ in scan(path, ".", PARQUET):
-        found.setdefault(split_of(file), []).append(file)
+    found = _files_of_splits(path, [file for file, _ in scan(path, ".", PARQUET)])
     if not found:
         raise InputError(f"{path} holds no .parquet file")
     classes, labels = read_labels(path, [name for each in found.values() for name in each])

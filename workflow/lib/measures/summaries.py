@@ -217,7 +217,7 @@ def transferred(
         base, which has 0 with itself), `average_precision` with its interval, and for a pair its
         `gain` over the better of the two.
     """
-    means = probes[probes["task"] == "mean"].drop(columns=["task", "l2"])
+    means = probes[probes["what"] == "mean"].drop(columns=["what", "task", "l2"])
     inconsistency = {
         frozenset(key): value
         for *key, value in pairs[["model_1", "model_2", "error_inconsistency"]].itertuples(

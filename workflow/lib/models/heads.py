@@ -6,7 +6,7 @@ import workflow.lib.backends  # noqa: F401  (before open_clip)
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import open_clip
 import torch
@@ -55,8 +55,8 @@ def zero_shot_head(
     Raises
     ------
     InputError
-        If the network is no CLIP, there are no templates, there is not one name a class, or its
-        tokenizer cannot be had.
+        If the network is no CLIP, there are no templates, there is not one name a class, its
+        tokenizer cannot be had, or classes share all their texts.
     """
     recipe, tensors = networks.load_tensors(path)
     text = networks.part(tensors, "clip")
@@ -85,6 +85,7 @@ def zero_shot_head(
             f"`class_names` has {len(names)} names, and the study has {len(classes)} classes: "
             f"write one for each, in their order ({first})"
         )
+    _tell_texts_apart(tokenizer, classes, names, templates)
     images = {f"visual.{key}": tensor for key, tensor in networks.part(tensors).items()}
     networks.load_into(clip, text | images, path)
     device = networks.device()
@@ -95,6 +96,36 @@ def zero_shot_head(
     with torch.no_grad():
         head.weight.copy_(weights.T * clip.logit_scale.exp())
     return clip.visual.cpu(), head
+
+
+def _tell_texts_apart(
+    tokenizer: Callable, classes: Sequence[str], names: Sequence[str], templates: Sequence[str]
+) -> None:
+    """Refuse classes whose texts are the same to the text tower, as tokens cut at its context.
+
+    open_clip's own names of ImageNet's classes have two such pairs, which are only told.
+    """
+    groups = [range(len(names))]
+    for template in templates:  # most are told apart by the first
+        split: dict[tuple[int, bytes], list[int]] = {}
+        for place, labels in enumerate(groups):
+            for label in labels:
+                name = names[label]
+                text = template.format(name) if isinstance(template, str) else template(name)
+                split.setdefault((place, tokenizer([text]).numpy().tobytes()), []).append(label)
+        groups = [labels for labels in split.values() if len(labels) > 1]
+    shared = [
+        " and ".join(f"{classes[label]} ('{names[label]}')" for label in labels)
+        for labels in groups
+    ]
+    if shared and names == list(open_clip.IMAGENET_CLASSNAMES):
+        log.warning("the texts of some classes are the same: %s", "; ".join(shared))
+    elif shared:
+        raise InputError(
+            f"the texts of some classes are the same to the network, so it cannot tell them apart: "
+            f"{'; '.join(shared[:3])}. Write names that differ into `class_names`, or shorter "
+            f"`templates`: a text is cut at the end of the network's context"
+        )
 
 
 def _tokenizer(recipe):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workflow.lib.data.files import check_path
 from workflow.lib.run.errors import InputError
 
 if TYPE_CHECKING:  # a study is planned in every process, most of which need no torch
@@ -194,7 +195,7 @@ def weights_files(recipe: Mapping) -> str | list[str]:
     """
     if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
         return local_files(recipe["timm"])
-    return recipe.get("checkpoint", [])
+    return check_path(recipe["checkpoint"], "checkpoint") if "checkpoint" in recipe else []
 
 
 def fetch(recipe: Mapping, entry: str) -> str:
@@ -328,8 +329,9 @@ def load(
     except InputError:
         raise
     except Exception as error:  # whatever a damaged file or another network's brings about
-        lines = str(error).splitlines() or [type(error).__name__]
-        problem = "\n".join(lines[:9])
+        from workflow.lib.models.networks import reason
+
+        problem = "\n".join(reason(error).splitlines()[:9])
         raise InputError(
             f"{entry}: the weights in {path} cannot be loaded into {name}: {problem}\n"
             f"The file must hold tensors and nothing else (best as .safetensors), and be of that "

@@ -10,7 +10,8 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 # isort: split
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -106,7 +107,7 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
         raise InputError(f"there is no checkpoint {path}") from error
     except Exception as error:
         raise InputError(
-            f"cannot read the checkpoint {path}: {error}\n"
+            f"cannot read the checkpoint {path}: {reason(error)}\n"
             f"It must hold tensors and nothing else; save it again as .safetensors"
         ) from error
     check_sets(content, path)
@@ -119,6 +120,16 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             f"state_dict alone"
         )
     return None, _unwrapped(tensors)
+
+
+def reason(error: Exception) -> str:
+    """Say why a file cannot be loaded, without torch's own advice to unpickle it."""
+    text = str(error) or type(error).__name__
+    if "weights_only" not in text and "Weights only" not in text:
+        return text
+    found = re.search(r"GLOBAL (\S+)", text)
+    what = f" ({found[1]})" if found else ""
+    return f"it is no file of tensors, or holds other objects{what}, which are never unpickled"
 
 
 def check_sets(content: object, path: str | os.PathLike) -> None:
@@ -223,6 +234,23 @@ def last_layers(network: nn.Module) -> tuple[nn.Module, ...]:
     """Last layer of a timm network; of a distilled one both heads, whose mean is its output."""
     last = network.get_classifier()
     return last if isinstance(last, tuple) else (last,)
+
+
+def reorder(network: nn.Module, order: Sequence[int] | None) -> None:
+    """Put the outputs of a timm network into another order.
+
+    Parameters
+    ----------
+    network : nn.Module
+    order : sequence of int or None
+        For each new output the old one.
+    """
+    if order is None:
+        return
+    with torch.no_grad():
+        for layer in last_layers(network):
+            for tensor in layer.parameters():
+                tensor.copy_(tensor[list(order)].clone())
 
 
 def linear_head(network: nn.Module) -> nn.Module:

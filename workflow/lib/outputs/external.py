@@ -12,32 +12,33 @@ Rows without ids can't tell that the dataset has changed: a record of the order 
 first taken does.
 """
 
-import csv
 import hashlib
 import logging
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.digests import recorded
+from workflow.lib.outputs.formats import (
+    DAMAGED,
+    ID,
+    KNOWN,
+    Unknown,
+    arrays_of,
+    class_count,
+    holds_features,
+    unicode_note,
+    unreadable,
+)
 from workflow.lib.outputs.store import BLOCK
 from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
-
-ID = ("ids", "id")  # what the ids may be called
-# What NumPy and h5py let through of damaged files.
-DAMAGED = (OSError, EOFError, RuntimeError, TypeError, ValueError, tokenize.TokenError,
-           zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def missing_files(study) -> list[str]:
@@ -55,6 +56,25 @@ def missing_files(study) -> list[str]:
         for key, network in study.networks.items()
         if network.rule == "external" and not os.path.isfile(network.recipe["logits"])
     ]
+
+
+def without_features(study) -> list[str]:
+    """Say of which models there are no features, though figure 6 would be of them by default.
+
+    Parameters
+    ----------
+    study : Study
+    """
+    told = []
+    for key, network in study.networks.items():
+        path = network.recipe["logits"] if network.maker == "external" else ""
+        wanted = key in study.paired or key == study.features.base
+        if wanted and os.path.isfile(path) and not holds_features(path):
+            what = (
+                "there is no figure 6" if key == study.features.base else "figure 6 is without it"
+            )
+            told.append(f"models.{key}.logits: {path} holds no features, so {what}")
+    return told
 
 
 @dataclass
@@ -138,8 +158,9 @@ class Brought:
                 has = f"its own first id is '{self.ids[0]}'" if count else "it has no rows"
                 raise InputError(
                     f"{self.path} lacks {len(missing)} of the {len(wanted)} images of the splits "
-                    f"{', '.join(names)}, the first being '{missing[0]}' ({has}); "
-                    f"bring a row for each id of the template"
+                    f"{', '.join(names)}, the first being '{missing[0]}' ({has})"
+                    f"{unicode_note(self.ids.tolist(), missing.tolist())}; bring a row for each id "
+                    f"of the template"
                 )
             if count > len(wanted):
                 log.info("%s: %d further images are ignored", self.path, count - len(wanted))
@@ -205,7 +226,7 @@ class Brought:
         try:
             return None if array is None else array[where]
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
 
 def _consecutive(rows: np.ndarray) -> bool:
@@ -228,12 +249,11 @@ def opened(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[Brought]
     InputError
         If it cannot be read, or its arrays have not the shape or kind of logits and features.
     """
-    readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
-    with contextmanager(readers.get(Path(path).suffix, _hdf5))(path, classes) as arrays:
+    with arrays_of(path, classes) as arrays:
         try:
             file = _checked(str(path), arrays, len(classes))
         except DAMAGED as error:  # of a type that can't be read
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         yield file
 
 
@@ -272,168 +292,10 @@ def remember_order(
         )
 
 
-def _npy(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
-    try:
-        logits = np.load(path, mmap_mode="r", allow_pickle=False)
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(logits, np.ndarray):
-        raise InputError(f"{path} is an .npz file by its content; give it that ending")
-    yield {"logits": logits}
-
-
-def _npz(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InputError(f"{path} is an .npy file by its content; give it that ending")
-        with file:
-            arrays = {name: file[name] for name in _wanted(file)} | {"names": list(file)}
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
-    yield arrays
-
-
-def _hdf5(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    with file:
-        try:
-            arrays = {name: _dataset(path, file, name) for name in _wanted(file)}
-            arrays["names"] = list(map(str, file))
-        except DAMAGED as error:
-            raise _unreadable(path, error) from error
-        yield arrays
-
-
-def _dataset(path: str | os.PathLike, file: h5py.File, name: str) -> np.ndarray | h5py.Dataset:
-    try:
-        array = file[name]
-    except KeyError as error:
-        raise InputError(
-            f"cannot read {path}: {name} is damaged, or a link that leads nowhere; put the dataset "
-            f"itself into the file"
-        ) from error
-    if not isinstance(array, h5py.Dataset):
-        raise InputError(f"{path}: {name} is a group; it must be a dataset")
-    if name not in ID:
-        return array
-    if array.ndim != 1:
-        raise InputError(f"{path}: {name} has the shape {array.shape}; it must have one axis")
-    return (array.asstr("utf-8") if h5py.check_string_dtype(array.dtype) else array)[:]
-
-
-def _csv(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[dict]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            heading = [name.strip() for name in next(csv.reader(file), [])]
-        named = [column for column, name in enumerate(heading) if name in ID]
-        if len(named) > 1:
-            raise InputError(f"{path} has two columns of ids; keep one")
-        table = {"delimiter": ",", "quotechar": '"', "skiprows": 1, "encoding": "utf-8-sig",
-                 "comments": None}  # fmt: skip
-        columns = _columns(path, heading, classes)
-        arrays = {"logits": np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **table)}
-        if named:
-            arrays["ids"] = np.loadtxt(path, str, usecols=named, ndmin=1, **table)
-    except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(path, error) from error
-    yield arrays
-
-
-def _columns(path: str | os.PathLike, heading: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Find the column of each class: by its name, or else by its number."""
-    own = [name for name in heading if name not in ID]
-    twice = sorted({name for name in own if own.count(name) > 1} - {""})
-    for names in (list(classes), [str(number) for number in range(len(classes))]):
-        if sorted(own) == sorted(names) and not twice:
-            return [heading.index(name) for name in names]
-    _check_table(path, heading, classes)
-    if len(own) != len(classes):
-        raise InputError(_class_count(path, len(own), len(classes)))
-    if twice:
-        raise InputError(f"{path} has two columns headed '{twice[0]}'; {_headings(len(own))}")
-    strange = [name for name in own if name not in classes]
-    lacking = [name for name in classes if name not in own]
-    raise InputError(
-        f"{path} has no column headed '{lacking[0]}', and one headed '{strange[0]}', which is no "
-        f"class of the study; {_headings(len(own))}"
-    )
-
-
-def _check_table(path: str | os.PathLike, heading: Sequence[str], classes: Sequence[str]) -> None:
-    """Refuse headings that are none, or of a table of another make."""
-    strange = [name for name in heading if name not in classes]
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if sum(cell.count(mark) for cell in strange) >= max(len(classes) - 1, 1):
-            raise InputError(
-                f"{path} has {name} between its columns; separate them by commas, and write the "
-                f"numbers with points"
-            )
-    numbers = [name for name in strange if _is_number(name)]
-    counted = all(name.isdecimal() for name in numbers)
-    if not heading or (numbers and not counted and len(numbers) >= len(heading) - 1):
-        begins = f"begins with '{heading[0]}'" if heading else "is empty"
-        raise InputError(
-            f"{path} has no line of headings, since its first line {begins}; put one above the "
-            f"rows: {_headings(len(classes))}"
-        )
-    unnamed = [name for name in strange if not name or name.startswith("Unnamed: ")]
-    if unnamed:
-        raise InputError(
-            f"{path} has no heading above column {heading.index(unnamed[0]) + 1}; leave it out if "
-            f"it only counts the rows (in pandas, `to_csv(..., index=False)`), or head it with "
-            f"`id` if it holds the ids"
-        )
-    shouted = [name for name in strange if name not in ID and name.lower() in ID]
-    if shouted and not set(ID) & set(heading):
-        raise InputError(
-            f"{path} has a column headed '{shouted[0]}'; if it holds the ids, head it with `id`"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _headings(count: int) -> str:
-    return (
-        f"head the columns with the class names of the template's classes.csv, or with the numbers "
-        f"0 to {count - 1} in that order, and the column of ids with `id`"
-    )
-
-
-def _wanted(names: Mapping) -> list[str]:
-    return [name for name in ("logits", "features", *ID) if name in names]
-
-
-def _unreadable(path: str | os.PathLike, error: Exception) -> InputError:
-    why = " ".join(str(error).split())
-    if "pickle" in why or "Python objects" in why:
-        why = "it holds pickled Python objects, which are never loaded; save arrays of plain types"
-    if isinstance(error, UnicodeDecodeError):
-        why = "its text is not in UTF-8; write ids and headings in that encoding"
-    return InputError(f"cannot read {path}: {why}")
-
-
-def _class_count(path: str | os.PathLike, found: int, classes: int) -> str:
-    more = "; leave out the background class, if that is one" if found == classes + 1 else ""
-    return (
-        f"{path} has logits of {found} classes, but the study has {classes}{more}; bring a "
-        f"column for each class of the template's classes.csv, in that order"
-    )
-
-
 def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
     """Refuse arrays that can't be logits, features or ids by their shapes and types."""
     if "logits" not in arrays:
-        names = ", ".join(arrays["names"]) or "nothing"
+        names = ", ".join([*set(KNOWN) & arrays.keys(), *arrays["unknown"]]) or "nothing"
         raise InputError(f"{path} holds {names}, but no array `logits`; give it that name")
     logits, features = arrays["logits"], arrays.get("features")
     for name, array in (("logits", logits), ("features", features)):
@@ -449,10 +311,13 @@ def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
         if len(array) != len(logits):
             raise InputError(f"{path}: features has {len(array)} rows, but logits {len(logits)}")
     if logits.shape[1] != classes:
-        raise InputError(_class_count(path, logits.shape[1], classes))
+        raise InputError(class_count(path, logits.shape[1], classes))
     if features is not None and not features.shape[1]:
         raise InputError(f"{path}: features has no dimensions; bring some, or leave the array out")
+    _refuse_unknown(path, arrays.get("unknown", {}), logits.shape)
     found = [np.asarray(arrays[name]) for name in ID if name in arrays]
+    if len(found) > 1:
+        raise InputError(f"{path} holds both ids and id; keep one")
     if not found:
         return Brought(path, logits, features)
     ids = found[0]
@@ -460,3 +325,19 @@ def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
     if ids.shape != (len(logits),):
         raise InputError(f"{path}: ids has the shape {ids.shape}, but logits {len(logits)} rows")
     return Brought(path, logits, features, ids)
+
+
+def _refuse_unknown(path: str, unknown: Mapping[str, Unknown], shape: tuple[int, int]) -> None:
+    """Refuse arrays that may say which row or column is which, under a name that is not known."""
+    for name, (own, text) in unknown.items():
+        if not own or not (text or own[0] == shape[0]):
+            continue
+        what = "the ids of the images, call it `ids`"
+        if own[0] != shape[0]:
+            what = "the names of the classes, bring the columns in the order of classes.csv instead"
+        elif len(own) == 2 and not text:
+            what = "features, call it `features`"
+        raise InputError(
+            f"{path} holds an array `{name}` that is not known; if it holds {what}; leave it out "
+            f"otherwise"
+        )

@@ -7,6 +7,7 @@ other than the figure, or knows the configuration.
 import logging
 import os
 import textwrap
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from workflow.lib.run.files import replacing
+from workflow.lib.show.fonts import lend_letters
 from workflow.lib.show.style import INK, LOOKS, PALE
 
 STAR = {
@@ -188,7 +190,9 @@ def add_legend(figure: Figure, table: pd.DataFrame) -> None:
 
 
 def save(figure: Figure, *paths: str | os.PathLike) -> None:
-    """Write a figure, the same bytes whenever it is the same figure.
+    """Write a figure, the same bytes whenever it is the same figure and all letters are its font's.
+
+    Others are lent by installed fonts; the figure says so where none has them.
 
     Parameters
     ----------
@@ -197,9 +201,23 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
         One for each format, told by its suffix: .pdf, .svg or .png. Each appears whole or not at
         all.
     """
-    for path in paths:
-        with replacing(path) as part:
-            figure.savefig(part, metadata=METADATA[part.suffix])
+    missing = lend_letters(figure)
+    if missing:
+        shown = ", ".join(f"U+{ord(letter):04X}" for letter in missing[:5])
+        more = ", …" if len(missing) > 5 else ""
+        figure.text(
+            0,
+            0,
+            f"Boxes: letters that no installed font has ({shown}{more})",
+            fontsize=5,
+            va="bottom",
+            in_layout=False,
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which has been told
+        for path in paths:
+            with replacing(path) as part:
+                figure.savefig(part, metadata=METADATA[part.suffix])
 
 
 def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -98,7 +98,8 @@ GAINS = {"gain", "gains", "improvement", "difference"}
 SHARES = {"accuracy", "inconsistency", "rate"}
 
 WORDS = {"category", "category_1", "category_2", "head", "objective", "train_data", "group", "set"}
-"""Columns of words that may happen to be a model's key and mean something else."""
+WORDS |= {"what", "class", "task", "id", "prediction_1", "prediction_2"}
+"""Columns of words that may happen to be a model's key, or True, and mean something else."""
 
 
 class Cell(NamedTuple):
@@ -348,7 +349,7 @@ def _words(values: pd.Series, column: str, names: Mapping) -> list[Cell]:
             else Cell(NONE, None)
             for text in texts
         ]
-    if set(texts) - {""} <= {"True", "False"}:
+    if column not in WORDS and set(texts) - {""} <= {"True", "False"}:
         texts = [{"True": "yes", "False": "no"}.get(text, "") for text in texts]
     elif column not in WORDS:
         told = {text: as_names(text, names) for text in set(texts) - {""}}

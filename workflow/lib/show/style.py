@@ -43,6 +43,7 @@ TEXT_WIDTH = 6.9
 
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "text.parse_math": False,  # a folder may be called Ba$$in
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,

@@ -1,12 +1,12 @@
 """The tables of models, and how they are written as Markdown and LaTeX."""
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
 from workflow.lib.run.errors import InputError
+from workflow.lib.show import escape
 from workflow.lib.show.numbers import is_lopsided
 from workflow.lib.study.categories import BASE, CATEGORIES
 
@@ -17,19 +17,6 @@ PAPER = ("accuracy", *COMPARED)
 """What stands beside a publication's number of the same row, in a column named paper_…"""
 NONE = "There are no such models."
 UNCONVERGED = "The fit of this temperature did not converge."
-
-LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "–": "--",
-    "±": r"$\pm$",
-    "†": r"$^\dagger$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # at the start of a row it would be an argument of the line break before
-} | {character: "\\" + character for character in "&%$#_{}"}
 
 
 def select_models(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict[int, pd.DataFrame]:
@@ -185,9 +172,9 @@ def to_markdown(cells: pd.DataFrame, notes: Sequence[str]) -> str:
     str
     """
     rules = ["---:" if _is_number(column) else "---" for column in cells]
-    rows = [list(cells), rules, *_escaped(cells, _escape_markdown)]
+    rows = [list(cells), rules, *_escaped(cells, escape.markdown)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, *(f"\n{_escape_markdown(note)}" for note in notes)]) + "\n"
+    return "\n".join([*lines, *(f"\n{escape.markdown(note)}" for note in notes)]) + "\n"
 
 
 def to_latex(cells: pd.DataFrame, notes: Sequence[str]) -> str:
@@ -205,16 +192,16 @@ def to_latex(cells: pd.DataFrame, notes: Sequence[str]) -> str:
     """
     columns = "".join("r" if _is_number(column) else "l" for column in cells)
     across = rf"\multicolumn{{{len(columns)}}}{{l}}"
-    rows = [" & ".join(row) for row in _escaped(cells, _escape_latex)]
+    rows = [" & ".join(row) for row in _escaped(cells, escape.latex)]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            " & ".join(map(_escape_latex, cells)) + r" \\",
+            " & ".join(map(escape.latex, cells)) + r" \\",
             r"\midrule",
             *(rf"{row} \\" for row in rows),
             r"\bottomrule",
-            *(rf"{across}{{{_escape_latex(note)}}} \\" for note in notes),
+            *(rf"{across}{{{escape.latex(note)}}} \\" for note in notes),
             r"\end{tabular}",
             "",
         ]
@@ -248,13 +235,5 @@ def _is_number(column: str) -> bool:
     return column == "Temperature" or column.endswith("(%)")
 
 
-def _escaped(cells: pd.DataFrame, escape: Callable[[str], str]) -> list[list[str]]:
-    return [[escape(cell) for cell in row] for row in cells.itertuples(index=False)]
-
-
-def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_|<~$\[\]])", r"\\\1", " ".join(text.split()))
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(LATEX_ESCAPES.get(character, character) for character in " ".join(text.split()))
+def _escaped(cells: pd.DataFrame, write: Callable[[str], str]) -> list[list[str]]:
+    return [[write(cell) for cell in row] for row in cells.itertuples(index=False)]

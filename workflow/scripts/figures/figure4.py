@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
+from workflow.lib.show import escape
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 
@@ -132,7 +133,7 @@ def add_key(ax: Axes, pair: pd.DataFrame) -> None:
     for member, sign in ((1, "above 0"), (2, "below 0")):
         count = int((classes["specialist"] == classes[f"model_{member}"]).sum())
         name = pair[f"name_{member}"].iloc[0]
-        label = f"{name} ({sign}): specialist in {count} of {len(classes):,} classes"
+        label = f"{escape.label(name)} ({sign}): specialist in {count} of {len(classes):,} classes"
         handles.append(Line2D([], [], label=label, markersize=5, **specialist_look(pair, member)))
     key = ax.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1,

@@ -75,6 +75,23 @@ def of_photographs(path, recipe=PHOTOGRAPHS, workers=1):
     return objectives.Supervised(recipe, crops(path, recipe, workers), LABELS % 2, network)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 7, 40])
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_any_number_of_steps_is_trained(steps, schedule):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([parameter], lr=0.5, momentum=0.9)
+    recipe = {"schedule": schedule, "epochs": 1, "learning_rate": 0.5}
+    scheduler = training.scheduler(recipe, optimiser, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    assert 0.3 < max(rates) <= 0.5 and min(rates) >= 0
+    peak = int(np.argmax(rates))
+    assert peak <= 0.2 * steps and rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
 def supervised(images):
     torch.manual_seed(0)
     return objectives.Supervised(RECIPE, images, LABELS, networks.create(RECIPE, 4))

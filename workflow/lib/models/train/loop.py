@@ -59,11 +59,15 @@ def scheduler(
     recipe: Mapping, optimiser: torch.optim.Optimizer, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Build what sets the learning rate before each step; an epoch has so many `steps`."""
-    if recipe.get("schedule", "one-cycle") == "one-cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe["learning_rate"], total_steps=steps * recipe["epochs"], pct_start=0.2
-        )
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(recipe, step, steps))
+    total = steps * recipe["epochs"]
+    if recipe.get("schedule", "one-cycle") != "one-cycle":
+        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(recipe, step, steps))
+    if total == 1:  # its last step is of rate 0
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, 1.0)
+    rise = 0.2 if total != 5 else 0.19  # of five steps, torch would divide by a rise of none
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe["learning_rate"], total_steps=total, pct_start=rise
+    )
 
 
 def train(
@@ -201,7 +205,7 @@ def _resume(path: Path, digest: str, stateful: Mapping) -> dict:
     try:
         state = torch.load(path, map_location=networks.device(), weights_only=True)
     except Exception as error:
-        log.warning("starting over, since %s cannot be read: %s", path, error)
+        log.warning("starting over, since %s cannot be read: %s", path, networks.reason(error))
         return beginning
     if state["digest"] != digest:
         log.info("starting over, since %s is of another recipe, data or code", path)

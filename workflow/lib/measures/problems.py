@@ -1,0 +1,99 @@
+"""What is wrong with outputs, as far as labels can tell: their order, their sign, their kind."""
+
+import os
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.special import logsumexp
+from scipy.stats import binomtest
+
+FAR = 0.1  # by how much a share must be higher to be far higher, beside three standard errors
+MOST = 4000  # classes up to which permutations are looked at: time grows with their cube
+
+
+def find_problems(logits: np.ndarray, labels: np.ndarray) -> list[str]:
+    """Find outputs that are hardly those of a classifier of these labels.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (examples, classes)
+    labels : ndarray of int, shape (examples,)
+
+    Returns
+    -------
+    list of str
+        What is wrong and what to do, each to follow a model's name.
+    """
+    count, classes = logits.shape
+    predicted = logits.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    accuracy = right / count
+    found = []
+    # How often two would agree that have nothing to do with each other.
+    shares = (np.bincount(values, minlength=classes) / count for values in (predicted, labels))
+    chance = float(np.prod(list(shares), axis=0).sum())
+    if binomtest(right, count, min(chance, 1.0), "greater").pvalue > 0.01:
+        found.append(
+            f"it is right on {accuracy:.1%} of {count} calibration images, no better than chance "
+            f"as far as these can tell; look at its weights, its preprocessing, and the order of "
+            f"its outputs"
+        )
+    permuted = permuted_accuracy(predicted, labels, classes) if classes <= MOST else 0.0
+    turned = float((logits.argmin(axis=1) == labels).mean())
+    if permuted >= turned and _is_far_higher(permuted, accuracy, count):
+        found.append(
+            f"in another order its outputs would be right on {permuted:.1%} of the calibration "
+            f"images, and as they stand on {accuracy:.1%}; name their order (`label_names`, or the "
+            f"columns of its file)"
+        )
+    if turned >= permuted and _is_far_higher(turned, accuracy, count):
+        found.append(
+            f"its least output would be right on {turned:.1%} of the calibration images, and its "
+            f"greatest is on {accuracy:.1%}; turn the sign of what is a distance or a loss"
+        )
+    if np.abs(logsumexp(logits, axis=1)).max() < 0.01:
+        found.append(
+            "its outputs are logarithms of probabilities; bring its logits if these were clipped "
+            "or rounded"
+        )
+    elif logits.max() <= 0:
+        found.append("none of its outputs is above 0; make sure that they are no distances")
+    return found
+
+
+def permuted_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """Accuracy if outputs are given to classes in the best way, which is found on other examples.
+
+    Half of each class finds the way for the other half, and the other way round, so that chance
+    alone raises nothing.
+
+    Parameters
+    ----------
+    predicted, labels : ndarray of int, shape (examples,)
+    classes : int
+    """
+    half = np.empty(len(labels), dtype=int)
+    half[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % 2
+    right = 0
+    for fold in (0, 1):
+        seen = half == fold
+        counts = np.zeros((classes, classes), dtype=np.int32)  # (outputs, classes)
+        np.add.at(counts, (predicted[seen], labels[seen]), 1)
+        _, meant = linear_sum_assignment(counts, maximize=True)
+        right += int((meant[predicted[~seen]] == labels[~seen]).sum())
+    return right / len(labels)
+
+
+def _is_far_higher(share: float, other: float, count: int) -> bool:
+    error = np.sqrt((share * (1 - share) + other * (1 - other)) / count)
+    return bool(share - other > max(FAR, 3 * error))
+
+
+def told_problems(calibration: str | os.PathLike) -> list[str]:
+    """Read what is wrong with models from calibration.tsv, if that is there; a line a model."""
+    if not os.path.exists(calibration):
+        return []
+    table = pd.read_csv(calibration, sep="\t", dtype=str, keep_default_na=False)
+    rows = zip(table["model"], table["problem"], strict=True)
+    return [f"{model}: {problem}" for model, problem in rows if problem]
