@@ -509,7 +509,9 @@ def places(value, path=()):
             yield from places(item, (*path, key))
 
 
-@pytest.mark.parametrize("value", [ABSENT, None, "base", [3], {}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [ABSENT, None, "base", [3], {}], ids=["absent", "none", "text", "list", "mapping"]
+)
 def test_no_key_that_is_wrong_is_a_crash(value):
     study = read(ROOT / "tests/run/small.yaml")
     assert check(study, "f") == []
