@@ -360,7 +360,7 @@ BAD = {
     "one axis": (altered(logits=lambda a: a["logits"][:, 0]), r"the shape \(1300,\).*two axes"),
     "no logits": (
         altered(logits=lambda _: None, scores=lambda a: a["logits"]),
-        "holds ids, features, scores, but no array `logits`"),
+        "holds features, ids, scores, but no array `logits`"),
     "features of other rows": (
         altered(features=lambda a: a["features"][1:]), "features has 1299 rows, but logits 1300"),
     "ids of other rows": (

@@ -295,7 +295,7 @@ def remember_order(
 def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
     """Refuse arrays that can't be logits, features or ids by their shapes and types."""
     if "logits" not in arrays:
-        names = ", ".join([*set(KNOWN) & arrays.keys(), *arrays["unknown"]]) or "nothing"
+        names = ", ".join(sorted({*KNOWN} & arrays.keys()) + [*arrays["unknown"]]) or "nothing"
         raise InputError(f"{path} holds {names}, but no array `logits`; give it that name")
     logits, features = arrays["logits"], arrays.get("features")
     for name, array in (("logits", logits), ("features", features)):
