@@ -500,3 +500,15 @@ def test_a_split_of_ones_own_images_is_missed_if_that_is_known(
     study["dataset"]["splits"] = {"calibration": 10, "test": "rest"}
     (missing, _) = check(study, "f")
     assert missing.startswith('f: features.data: there is no split "train", from which')
+
+
+def test_a_split_may_be_one_that_a_parquet_file_names(study, tmp_path):
+    (tmp_path / "extra-00000-of-00001.parquet").touch()
+    dataset = {"kind": "parquet", "path": str(tmp_path), "splits": {"train": 80}}
+    changes = {f"dataset.{key}": value for key, value in dataset.items()}
+    changes |= {"models.tuned.data": ["extra"], "pretraining.clip.data": ["train"]}
+    changes |= {"pretraining.shades.data": ["train"], "models.strong.data": ["train"]}
+    assert check(edited(study, changes), "small.yaml") == []
+    changes["models.tuned.data"] = ["extras"]
+    (mistake,) = check(edited(study, changes), "small.yaml")
+    assert 'there is no split "extras"' in mistake

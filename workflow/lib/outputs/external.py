@@ -67,7 +67,7 @@ def without_features(study) -> list[str]:
     """
     told = []
     for key, network in study.networks.items():
-        path = network.recipe["logits"] if network.maker == "external" else ""
+        path = network.recipe["logits"] if network.rule == "external" else ""
         wanted = key in study.paired or key == study.features.base
         if wanted and os.path.isfile(path) and not holds_features(path):
             what = (
