@@ -67,12 +67,12 @@ def test_names_that_are_told_must_be_those_of_the_classes():
 
 def test_names_are_read_from_a_list_or_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("\ufeffdog\ncat \r\n\n", encoding="utf-8")
-    assert labels.read_label_names(str(tmp_path / "names.txt"), "models.a") == ["dog", "cat"]
-    assert labels.read_label_names(["a", 1], "models.a") == ["a", "1"]
-    with pytest.raises(InputError, match=r"models.a.label_names: cannot read .*none.txt"):
-        labels.read_label_names(str(tmp_path / "none.txt"), "models.a")
-    with pytest.raises(InputError, match=r"models.a.label_names: 'x' is given twice"):
-        labels.read_label_names(["x", "x"], "models.a")
+    assert labels.read_label_names(str(tmp_path / "names.txt")) == ["dog", "cat"]
+    assert labels.read_label_names(["a", 1]) == ["a", "1"]
+    with pytest.raises(InputError, match=r"cannot read .*none.txt"):
+        labels.read_label_names(str(tmp_path / "none.txt"))
+    with pytest.raises(InputError, match=r"'x' is given twice"):
+        labels.read_label_names(["x", "x"])
 
 
 @pytest.mark.parametrize("architecture", ["test_vit", "test_resnet", "dla34"])

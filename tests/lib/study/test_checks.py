@@ -519,3 +519,15 @@ def test_no_key_that_is_wrong_is_a_crash(value):
         found = check(edited(study, {".".join(place): value}), "f")
         assert all(line.startswith("f: ") for line in found)
         assert not any("nput should" in line for line in found)
+
+
+def test_a_split_may_be_one_that_a_parquet_file_names(study, tmp_path):
+    (tmp_path / "extra-00000-of-00001.parquet").touch()
+    dataset = {"kind": "parquet", "path": str(tmp_path), "splits": {"train": 80}}
+    changes = {f"dataset.{key}": value for key, value in dataset.items()}
+    changes |= {"models.tuned.data": ["extra"], "pretraining.clip.data": ["train"]}
+    changes |= {"pretraining.shades.data": ["train"], "models.strong.data": ["train"]}
+    assert check(edited(study, changes), "small.yaml") == []
+    changes["models.tuned.data"] = ["extras"]
+    (mistake,) = check(edited(study, changes), "small.yaml")
+    assert 'there is no split "extras"' in mistake

@@ -4,6 +4,7 @@ import json
 from copy import deepcopy
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 
 from tests.lib.study.examples import ABSENT, ROOT, complete, edited
@@ -85,6 +86,34 @@ def test_models_without_features_or_weights_are_left_out_by_default(public):
     assert complete(public).features.models == ["clip-linear"]  # not the .csv file
     found = complete(edited(public, {"models.base": {"category": "base", "logits": "base.csv"}}))
     assert found.features.models == []
+
+
+def test_the_order_of_outputs_is_part_of_a_recipe(study, public, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("dog\ncat\n")
+    found = complete(edited(public, {"models.own.label_names": str(names)}))
+    assert found.networks["own"].recipe["label_names"] == ["dog", "cat"]
+    found = complete(edited(study, {"models.brought.label_names": ["emu", "ant"]}))
+    assert found.networks["brought"].recipe["label_names"] == ["emu", "ant"]
+    (mistake,) = check(edited(study, {"models.brought.label_names": ["a", "a"]}), "small.yaml")
+    assert mistake == (
+        "small.yaml: models.brought.label_names: 'a' is given twice; write the name of each output "
+        "once"
+    )
+    (mistake,) = check(edited(study, {"models.brought.label_names": "none.txt"}), "small.yaml")
+    assert "models.brought.label_names: cannot read none.txt" in mistake
+
+
+def test_a_file_that_is_there_and_has_no_features_is_left_out(public, tmp_path):
+    path = tmp_path / "arrays.npz"
+    changes = {"models.arrays.logits": str(path), "pairs": [["base", "arrays"]]}
+    assert complete(edited(public, changes)).features.models == ["arrays"]  # what is not there yet
+    np.savez(path, logits=np.zeros((2, 2)))
+    found = complete(edited(public, changes))
+    assert found.features.models == [] and "figure6" not in found.figures
+    changes["models.base"] = {"category": "base", "logits": str(path)}
+    changes["pairs"] = [["base", "own"]]
+    assert complete(edited(public, changes)).features.models == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow.lib.data.files import UnreadableImage, exact, scan
+from workflow.lib.data.files import UnreadableImage, exact, look, scan
 from workflow.lib.data.files import listing as names_and_sizes
 from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split
@@ -75,6 +75,15 @@ def split_of(file: str) -> str | None:
             if word in SPLITS:
                 return SPLITS[word]
     return None
+
+
+def named_splits(path: str) -> set[str]:
+    """Name the splits that files say to be of; none of a folder that cannot be read."""
+    try:
+        found = {split_of(file) for file, _ in look(path, ".", PARQUET).files}
+    except InputError:
+        return set()
+    return found - {None, "train"}
 
 
 def _files_of_splits(path: str, files: Sequence[str]) -> dict[str, list[str]]:

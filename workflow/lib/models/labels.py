@@ -17,15 +17,13 @@ log = logging.getLogger("uncorrelated")
 SHOWN = 8  # names of each order in a message
 
 
-def read_label_names(value: Sequence[str] | str, entry: str) -> list[str]:
+def read_label_names(value: Sequence[str] | str) -> list[str]:
     """Read the key `label_names` of a model: the names of its outputs, in their order.
 
     Parameters
     ----------
     value : sequence of str, or str
         The names, or the path of a text file with a name a line.
-    entry : str
-        Where the study names the model, such as `models.vit`.
 
     Raises
     ------
@@ -36,12 +34,12 @@ def read_label_names(value: Sequence[str] | str, entry: str) -> list[str]:
         try:
             lines = Path(value).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
-            raise InputError(f"{entry}.label_names: cannot read {value}: {error}") from error
+            raise InputError(f"cannot read {value}: {error}") from error
         value = [line.strip() for line in lines if line.strip()]
     names = [str(name) for name in value]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{entry}.label_names: '{twice}' is given twice; write each output's name")
+        raise InputError(f"'{twice}' is given twice; write the name of each output once")
     return names
 
 

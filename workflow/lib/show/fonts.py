@@ -10,7 +10,8 @@ from matplotlib.text import Text
 
 log = logging.getLogger("uncorrelated")
 
-SPARED = ("Last Resort", "STIX", "cm", "DejaVu")  # of boxes, of mathematics, and the figures' own
+SPARED = ("Last Resort", "STIX", "cm", "DejaVu", "Noto Color", "Apple Color")
+"""Beginnings of names: of boxes, of mathematics, the figures' own, and of pictures."""
 
 
 def lend_letters(figure: Figure) -> str:
@@ -67,4 +68,7 @@ def _fonts() -> list[tuple[str, str]]:
 
 @functools.cache
 def _letters(path: str) -> frozenset[int]:
-    return frozenset(font_manager.get_font(path).get_charmap())
+    try:
+        return frozenset(font_manager.get_font(path).get_charmap())
+    except (OSError, RuntimeError, ValueError):  # of a kind that matplotlib cannot draw
+        return frozenset()

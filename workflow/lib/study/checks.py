@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
+from workflow.lib.data import parquet
 from workflow.lib.data.splits import HELD
 from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
@@ -78,6 +79,8 @@ def _missing_split(split: str, dataset: Dataset | None) -> str | None:
     if not splits and kind not in ("folder", "parquet"):  # which may have splits of their own
         return None
     if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):
+        return None
+    if kind == "parquet" and split in parquet.named_splits(path):
         return None
     # A folder of its own is a split, but train only if nothing is drawn from it.
     unread = not os.path.isdir(path) or os.path.isdir(os.path.join(path, split))

@@ -24,6 +24,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from workflow.lib.models.labels import read_label_names
+from workflow.lib.run.errors import InputError
+
 Item = TypeVar("Item")
 
 OURS = "ours"
@@ -134,6 +137,13 @@ def _different(value: list) -> list:
     return value
 
 
+def _label_names(value: list[str] | str) -> list[str]:
+    try:
+        return read_label_names(value)
+    except InputError as error:
+        raise refuse(str(error)) from None
+
+
 Pair = Annotated[list[Item], Field(min_length=2, max_length=2), BeforeValidator(_two)]
 Distinct = Annotated[
     list[Item], AfterValidator(_different), Field(json_schema_extra={"uniqueItems": True})
@@ -168,5 +178,8 @@ Templates = Annotated[list[Template], Field(min_length=1)]
 Weights = text(
     r"\.(safetensors|pth|pt|bin)$", "a file of weights (.safetensors, .pth, .pt or .bin)"
 )
+LabelNames = Annotated[
+    list[Annotated[str, Field(min_length=1)]] | str, AfterValidator(_label_names)
+]
 Logits = text(r"\.(npy|npz|h5|hdf5|csv)$", "a file of logits (.npy, .npz, .h5, .hdf5 or .csv)")
 Digest = text("^[0-9a-f]{64}$", "a SHA-256 (64 digits of 0 to 9 and a to f)")

@@ -13,11 +13,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from workflow.lib.models import preprocessing
+from workflow.lib.outputs.formats import holds_features
 from workflow.lib.study.fields import (
     Count,
     Digest,
     Excluded,
     Keys,
+    LabelNames,
     Logits,
     Options,
     Pair,
@@ -253,12 +255,17 @@ class LogitsModel(Model, Elsewhere):
 
     @property
     def has_features(self) -> bool:
-        """Whether the file may hold features; some kinds of files hold none."""
-        return not (self.logits or "").endswith((".npy", ".csv"))
+        """Whether the file holds features, as far as one can tell."""
+        return holds_features(self.logits or "")
 
 
 class TimmModel(Model, Timm):
     """A public classifier of timm."""
+
+    label_names: LabelNames = None
+    """The classes in the order of the model's outputs: a list, or a text file with a name a line.
+    Needed where neither timm's settings nor the names say it: where torchvision, timm and numbers
+    sort these differently."""
 
     def recipe(self, parent: Mapping) -> dict:
         """Gather all that its weights depend on, and no more."""
@@ -279,6 +286,9 @@ class Checkpoint(Model, Elsewhere, Built):
     checkpoint: Weights
     """File of weights of `architecture`, classifier included. Nothing is trained then; `objective`,
     `head` and `train_data` only say how it once was."""
+    label_names: LabelNames = None
+    """The classes in the order of the file's outputs: a list, or a text file with a name a line.
+    Needed where torchvision, timm and numbers sort their names differently."""
 
 
 class Trained(Model, Recipe):
