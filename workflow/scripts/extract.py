@@ -5,6 +5,7 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 # isort: split
 import json
 import logging
+from typing import Any
 
 import timm
 import torch
@@ -23,7 +24,7 @@ log = logging.getLogger("uncorrelated")
 def extract(
     *,
     manifest: str,
-    tasks: str | list[str],
+    tasks: Any,
     checkpoint: str,
     images: list[str],
     files: list[str],

@@ -101,11 +101,12 @@ def scenes(
             )
             annotated.append(objects)
         labels = labels_of(annotated, names)
-        stretches["trainval"] = sorted([*stretches["train"], *stretches["val"]])
+        sets = {name: list(stretch) for name, stretch in stretches.items()}
+        sets["trainval"] = sorted([*sets["train"], *sets["val"]])
         write_sets(
             folder,
-            {name: [keys[i] for i in stretch] for name, stretch in stretches.items()},
-            {name: labels[list(stretch)] for name, stretch in stretches.items()},
+            {name: [keys[i] for i in places] for name, places in sets.items()},
+            {name: labels[places] for name, places in sets.items()},
             names,
         )
     lines = [
