@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run study test lint bench report schema
+.PHONY: run study test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
 run: .venv/made
@@ -15,9 +15,26 @@ study: .venv/made
 test: .venv/made
 	$(BIN)/pytest -n 2
 
+# All but whole studies.
+unit: .venv/made
+	$(BIN)/pytest -n 2 --ignore=tests/run
+
+# What processors round each in their way, once more: with two threads, and as the oldest ones would, with
+# one thread and two. (`make test` has this processor's own kernels, with one.) Each variable is for one of
+# the libraries: OpenBLAS of NumPy and SciPy, torch, oneDNN, MKL, NumPy itself, and Numba's compiler.
+OLDEST := OPENBLAS_CORETYPE=Prescott ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+	MKL_CBWR=COMPATIBLE NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4" NUMBA_CPU_NAME=generic \
+	NUMBA_CPU_FEATURES=
+NUMERIC := $(BIN)/pytest -q -m numeric tests/lib tests/scripts
+numeric: .venv/made
+	OMP_NUM_THREADS=2 $(NUMERIC)
+	$(OLDEST) OMP_NUM_THREADS=2 $(NUMERIC)
+	$(OLDEST) $(NUMERIC) -n 2
+
 lint: .venv/made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

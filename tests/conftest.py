@@ -1,6 +1,14 @@
-"""Which tests go together where several processes share them (`pytest -n 2`)."""
+"""Which tests go together where several processes share them (`pytest -n 2`), and their threads."""
+
+import os
 
 import pytest
+
+# Before anything imports NumPy or torch. Threads that wait for others sleep: by default they spin,
+# and where two processes each take all cores, a training of seconds then takes minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARING = ("bad_input", "external", "reruns", "study")
 """Files of tests/run whose tests use the same finished studies."""

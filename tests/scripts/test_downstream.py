@@ -38,6 +38,7 @@ def tasks(tmp_path):
     return tmp_path, paths["first"] + paths["second"], splits
 
 
+@pytest.mark.numeric
 def test_models_alone_and_together_on_tasks(tasks):
     folder, paths, _ = tasks
     downstream(

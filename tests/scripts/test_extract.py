@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from timm.data import create_dataset, create_loader, resolve_model_data_config
 
+from tests.close import assert_same_to_scale
 from workflow.lib.data.images import prepare
 from workflow.lib.data.kinds import Decoder
 from workflow.lib.data.manifest import Manifest
@@ -96,6 +97,7 @@ def recipe_of(architecture: str) -> tuple[dict, torch.nn.Module, dict]:
     return recipe, network, config
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_efficientnet"])
 @pytest.mark.parametrize("prefetcher", [True, False])
 def test_logits_are_those_of_timms_own_loader(photographs, architecture, prefetcher):
@@ -127,7 +129,7 @@ def test_logits_are_those_of_timms_own_loader(photographs, architecture, prefetc
     ):  # the default of timm's own validate.py; normalises bytes on the device, as we do
         np.testing.assert_array_equal(found, expected)
     else:
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        assert_same_to_scale(found, expected)
 
 
 def test_images_of_another_dataset_are_refused(photographs):

@@ -13,6 +13,8 @@ from workflow.lib.probes import streamed
 from workflow.lib.run.errors import InputError
 from workflow.scripts.features import features
 
+pytestmark = pytest.mark.numeric
+
 RNG = np.random.default_rng(0)
 CLASSES = ("bag", "coat", "dress")
 
@@ -106,7 +108,8 @@ def test_features_too_large_for_the_memory_give_the_same_table(study, monkeypatc
     found = run(study)
     exact = [c for c in expected.columns if not c.startswith(("loss", "accuracy"))]
     pd.testing.assert_frame_equal(found[exact], expected[exact])
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
+    # Fits end at a gradient of 1e-4, which leaves the loss open by 1e-4² / (2 l2).
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-4)
     np.testing.assert_allclose(found["accuracy"], expected["accuracy"], atol=1 / 240)
 
 

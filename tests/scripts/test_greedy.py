@@ -80,6 +80,7 @@ def accuracy(logits, splits, name, mean, members):
     return (total.argmax(1) == splits[name].labels).mean()
 
 
+@pytest.mark.numeric
 def test_every_step_is_the_best_one_and_is_scored_on_test(study):
     arguments, splits, logits, read = study
     keys = ["protocol", "mean", "replacement", "base"]
@@ -107,6 +108,7 @@ def test_every_step_is_the_best_one_and_is_scored_on_test(study):
         assert "bad" not in members
 
 
+@pytest.mark.numeric
 def test_the_paper_s_protocol_scores_what_it_selects_by(study):
     table = study[-1]["table"]
     paper = table[table["protocol"] == "paper"]

@@ -71,6 +71,7 @@ def right(study, name, mean, keys):
     return total.argmax(1) == splits[name].labels
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("mean", ["probability", "logit"])
 def test_every_ensemble_is_listed_with_its_accuracies(study, mean):
     table = run(study[0], mean)

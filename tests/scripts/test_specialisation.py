@@ -95,6 +95,7 @@ def files(folder, name):
     return {kind: str(folder / f"{name}.{kind}") for kind in ("pdf", "svg", "png", "tsv")}
 
 
+@pytest.mark.numeric
 def test_table_of_angles_agrees_with_a_plain_computation(study, tmp_path):
     table = read_table(study / "specialisation.tsv")
     _, _, logits = make_study(tmp_path)
@@ -136,6 +137,7 @@ def test_union_is_the_same_for_all_pairs(study):
     assert table.loc[~table["union"], "outcome"].isin(["both_right", "both_wrong"]).all()
 
 
+@pytest.mark.numeric
 def test_swapped_pair_has_mirrored_rows(study, tmp_path):
     one = read_table(study / "specialisation.tsv").query("pair == 'clip + base'")
     other = read_table(run(tmp_path, [["base", "clip"]]))
@@ -174,6 +176,7 @@ def test_no_pairs_give_empty_tables_and_figures_that_say_so(tmp_path):
         assert 0 < (ink < 128).mean() < 0.05
 
 
+@pytest.mark.numeric
 def test_classes_and_groups_add_up(study):
     table = read_table(study / "class_specialisation.tsv")
     rows = read_table(study / "specialisation.tsv")
@@ -195,6 +198,7 @@ def test_classes_and_groups_add_up(study):
         assert known["p_holm"].min() == pytest.approx(min(4 * known["p"].min(), 1))
 
 
+@pytest.mark.numeric
 def test_specialist_is_the_model_made_to_be_one(study):
     table = read_table(study / "class_specialisation.tsv")
     mine = table[table["pair"] == "clip + base"].set_index("class")

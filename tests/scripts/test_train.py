@@ -75,6 +75,7 @@ def run(root, checkpoint, threads=1, parent=(), **changes):
     )
 
 
+@pytest.mark.numeric
 def test_a_network_learns_from_files_and_its_checkpoint_classifies_them(clothes, tmp_path):
     run(clothes, tmp_path / "checkpoint.safetensors", epochs=6)
     assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.safetensors", "resume.pt"}
@@ -104,6 +105,7 @@ def test_a_state_of_another_parent_is_not_gone_on_from(clothes, tmp_path, caplog
     assert "epoch 1 of" in caplog.text
 
 
+@pytest.mark.numeric
 def test_the_weights_do_not_depend_on_the_number_of_decoding_processes(clothes, tmp_path):
     tensors = []
     for workers in (1, 2):

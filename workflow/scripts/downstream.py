@@ -119,7 +119,8 @@ def resampled_interval(scores: np.ndarray, labels: np.ndarray) -> tuple[float, f
             means.append(mean_average_precision(scores[rows], labels[rows])[1])
     _, mean = mean_average_precision(scores, labels)
     half = norm.ppf(0.975) * np.std(means, ddof=1) if len(means) > 1 else np.nan
-    return tuple(float(end) for end in np.clip([mean - half, mean + half], 0, 1))
+    low, high = np.clip([mean - half, mean + half], 0, 1)
+    return float(low), float(high)
 
 
 if "snakemake" in globals():

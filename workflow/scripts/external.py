@@ -74,7 +74,7 @@ def external(
         rows = file.rows(dataset.splits, order, template)
         file.check(dataset.splits, rows)
         files_of.remember_order(file, digest, record, images, f"models.{model}")
-        attributes = {
+        attributes: dict[str, str | int | float] = {
             "model": model,
             "weights": digest,
             "preprocessing": "unknown",
@@ -90,7 +90,7 @@ def external(
             outputs.write(
                 path,
                 dataset.splits[split],
-                lambda block, places=places: file.take(places[block]),
+                lambda block, places=places: file.take(places[block]),  # type: ignore[misc]
                 attributes,
             )
             right = count_right(path, dataset.splits[split])

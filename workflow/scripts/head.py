@@ -11,8 +11,10 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +38,7 @@ def head(
     manifest: str,
     images: list[str],
     parents: list[str],
-    weights: list[str] | str,
+    weights: Any,
     checkpoint: str,
     recipe: dict,
     code: list[str],
@@ -87,8 +89,8 @@ def _with_head(
     table: Manifest, images: list[str], parent: str, checkpoint: Path, recipe: dict, code: list[str]
 ) -> tuple[dict, nn.Module, dict[str, nn.Module]]:
     """Give a parent its head: what to record, the network, and a head that is no part of it."""
-    own, tensors = networks.load_tensors(parent)
-    classes, parts = len(table.classes), {}
+    recorded, tensors = networks.load_tensors(parent)
+    own, classes, parts = recorded or {}, len(table.classes), {}
     match recipe["head"]:
         case "zero-shot":
             network, parts["head"] = heads.zero_shot_head(
@@ -114,7 +116,7 @@ def _with_head(
     return own | recipe, network, parts
 
 
-def _mapped_head(parent: str, own: dict, tensors: dict, classes: list[str]) -> nn.Module:
+def _mapped_head(parent: str, own: dict, tensors: dict, classes: Sequence[str]) -> nn.Module:
     """Take those outputs of a parent's head that are of the study's classes."""
     outputs = own.get("outputs", 0)
     labels = heads.label_of_class(classes, outputs)
@@ -157,9 +159,9 @@ def _fit(
     }
     outputs.write(path, split, lambda rows: (None, inference(rows)[1]), made_of, images)
     classifier.cpu()
-    with outputs.Outputs(path, split) as file:
+    with outputs.Outputs(path, split) as features:
         probe = probes.fit(
-            streamed.Streamed([file.features], device=device),
+            streamed.Streamed([features.features], device=device),
             torch.from_numpy(split.labels).to(device),
             len(table.classes),
             recipe["regularisation"],

@@ -9,6 +9,7 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ log = logging.getLogger("uncorrelated")
 
 def pretrained(
     *,
-    manifest: str | list[str],
+    manifest: Any,
     weights: str | list[str],
     checkpoint: str,
     recipe: dict,

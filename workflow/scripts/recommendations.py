@@ -8,6 +8,7 @@ split itself would seem better than it is.
 
 from contextlib import ExitStack
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ def count_all(
         Numbers of the members.
     correct : ndarray of int64, shape (groups,)
     """
-    options = {"names": keys, "threads": threads}
+    options: dict[str, Any] = {"names": keys, "threads": threads}
     with ExitStack() as stack:
         logits = [stack.enter_context(Outputs(path, split)).logits for path in outputs]
         progress = Progress(len(split.labels), "images for pairs")
@@ -176,7 +177,7 @@ def choose(groups: list[tuple[int, ...]], correct: np.ndarray, costs: np.ndarray
     alone = {group[0]: count for group, count in zip(groups, correct, strict=True)
              if len(group) == 1}  # fmt: skip
     # The earlier of equally good members.
-    table["best"] = [max(group, key=alone.get) for group in table["group"]]
+    table["best"] = [max(group, key=alone.__getitem__) for group in table["group"]]
     return table
 
 

@@ -141,7 +141,7 @@ def report(
     pairs: str,
     study: dict,
     html: str,
-    manifest: list[str] | str = (),
+    manifest: Sequence[str] = (),
 ) -> None:
     """Write the page.
 
@@ -409,7 +409,11 @@ def variants(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     )
     written = [
         page.write_interval(
-            *(scale * row[f"value{end}"] for end in ("", "_low", "_high")), decimals, ends=True
+            scale * row["value"],
+            scale * row["value_low"],
+            scale * row["value_high"],
+            decimals,
+            ends=True,
         )
         for row, (_, scale, decimals) in zip(records, told, strict=True)
     ]

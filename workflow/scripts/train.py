@@ -30,7 +30,7 @@ def train(
     recipe: dict,
     code: list[str],
     threads: int,
-    dataset: dict | None = None,
+    dataset: dict = {},  # noqa: B006  (only read)
 ) -> None:
     """Train a network.
 
@@ -51,7 +51,7 @@ def train(
         The rule's fingerprint: a training interrupted under other code starts over.
     threads : int
         For the network; and as many processes that decode image files.
-    dataset : dict, optional
+    dataset : dict
         `kind` and `path` of the dataset, where its files are read.
     """
     torch.set_num_threads(threads)
@@ -63,7 +63,7 @@ def train(
         ids = np.concatenate([table.splits[name].ids for name in recipe["data"]])
         mode = "L" if len(recipe["input"]["mean"]) == 1 else "RGB"
         decode = Decoder(dataset["kind"], dataset["path"], mode)
-        pixels = augment.Crops(decode, ids, recipe, device, threads)
+        pixels: Images = augment.Crops(decode, ids, recipe, device, threads)
     else:
         pixels = Images(images, recipe["input"]["mean"], recipe["input"]["std"], device)
     if len(pixels) != len(labels):
@@ -102,7 +102,7 @@ def _objective(recipe, images, labels, names, parents) -> objectives.Objective:
         case "distillation":
             teacher = networks.load_classifier(parents[0], {}, classes).to(images.device)
             return objectives.Distillation(*arguments, teacher)
-        case "supervised":
+        case _:
             return objectives.Supervised(*arguments)
 
 

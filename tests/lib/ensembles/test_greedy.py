@@ -13,6 +13,8 @@ from workflow.lib.measures.pairs import MEANS
 from workflow.lib.measures.statistics import paired_gain
 from workflow.lib.run.errors import InputError
 
+pytestmark = pytest.mark.numeric
+
 
 def member_scores(logits, temperatures, mean):
     scaled = [x.astype(np.float64) / t for x, t in zip(logits, temperatures, strict=True)]

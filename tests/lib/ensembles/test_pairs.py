@@ -11,6 +11,8 @@ from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.measures.pairs import MEANS
 from workflow.lib.run.errors import InputError
 
+pytestmark = pytest.mark.numeric
+
 
 def dense(logits, labels, temperatures):
     """The definition, spelt out: counts by pair, adding all classes in float64."""

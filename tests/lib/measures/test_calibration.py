@@ -12,6 +12,8 @@ from workflow.lib.measures.calibration import (
     negative_log_likelihood,
 )
 
+pytestmark = pytest.mark.numeric
+
 
 def drawn(temperature, examples=20000, classes=5, seed=0):
     """Logits whose labels are drawn from softmax(logits / temperature)."""

@@ -9,6 +9,8 @@ from sklearn.metrics import cohen_kappa_score
 from workflow.lib.measures import pairs as metrics
 from workflow.lib.measures.pairs import PairCounts
 
+pytestmark = pytest.mark.numeric
+
 # Of 100 examples, both get 60 right, the first alone 15, the second alone 5, neither 20; their
 # ensemble gets 14 of those 20 right that one gets right, and 1 that neither does.
 ALONE = (60, 15, 5, 20)

@@ -17,6 +17,8 @@ from workflow.lib.measures.specialisation import (
 )
 from workflow.lib.measures.statistics import holm, mcnemar
 
+pytestmark = pytest.mark.numeric
+
 
 def draw_logits(seed=0, examples=500, classes=7, scale=3.0):
     return np.random.default_rng(seed).normal(0, scale, (examples, classes)).astype(np.float32)

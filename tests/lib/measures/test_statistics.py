@@ -6,6 +6,8 @@ from scipy import stats
 
 from workflow.lib.measures.statistics import bend, correlation, slope
 
+pytestmark = pytest.mark.numeric
+
 
 def test_correlation_and_its_interval_by_hand():
     # Deviations (-2, -1, 0, 1, 2) and (-1, -2, 0, 2, 1): products 2+2+0+2+2 = 8, squares 10 and 10.

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.close import assert_same_to_scale
 from workflow.lib.data.images import Images
 from workflow.lib.models import networks
 from workflow.lib.models.inference import Inference
 from workflow.lib.run.errors import InputError
+
+pytestmark = pytest.mark.numeric
 
 RECIPE = {
     "architecture": "test_resnet",
@@ -42,10 +45,10 @@ def test_logits_are_those_of_the_network_and_features_those_of_its_head(classifi
     logits, features = Inference(classifier, images, model="mine")(rows)
     with torch.inference_mode():
         expected = classifier.network(images[rows])
-    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-6)
+    assert_same_to_scale(logits, expected)
     head = classifier.network.fc
-    np.testing.assert_allclose(
-        features @ head.weight.detach().numpy().T + head.bias.detach().numpy(), logits, atol=1e-5
+    assert_same_to_scale(
+        features @ head.weight.detach().numpy().T + head.bias.detach().numpy(), logits
     )
 
 
@@ -57,7 +60,7 @@ def test_any_batch_size_gives_the_same_rows_of_any_blocks(classifier, images, ba
     for rows in (np.arange(0, 16), np.arange(16, 32), np.arange(32, 40), np.arange(16, 32)):
         for values, whole in zip(inference(rows), expected, strict=True):
             assert values.dtype == np.float32
-            np.testing.assert_allclose(values, whole[rows], atol=1e-5)
+            assert_same_to_scale(values, whole[rows])
 
 
 def test_rows_are_computed_once(classifier, images, monkeypatch):
@@ -97,7 +100,7 @@ def test_a_head_that_is_a_convolution_is_checked_too(tmp_path):
     logits, features = inference(np.arange(10))
     assert features.shape == (10, 16)
     weight, bias = (p.detach().numpy() for p in classifier.head.parameters())
-    np.testing.assert_allclose(features @ weight[:, :, 0, 0].T + bias, logits, atol=1e-5)
+    assert_same_to_scale(features @ weight[:, :, 0, 0].T + bias, logits)
     classifier.head.register_forward_hook(lambda *a: a[-1] + 1)
     with pytest.raises(InputError, match="does not turn its features into its logits"):
         inference(np.arange(10, 20))
@@ -124,7 +127,7 @@ def test_batches_shrink_when_memory_runs_out(classifier, images, monkeypatch):
     parts = [inference(rows) for rows in np.split(np.arange(40), 2)]
     assert sizes == [32, 16, 8, 8, 8, 8, 8]
     for own, whole in zip(zip(*parts, strict=True), expected, strict=True):
-        np.testing.assert_allclose(np.concatenate(own), whole, atol=1e-5)
+        assert_same_to_scale(np.concatenate(own), whole)
 
 
 def test_memory_too_small_for_one_image_is_told_with_the_model(classifier, images, monkeypatch):
@@ -184,7 +187,7 @@ def test_reduced_precision_is_close_and_its_logits_are_not_rounded(
     # The head is in float32, so that logits do not tie.
     head = classifier.network.fc
     expected = torch.from_numpy(features) @ head.weight.T + head.bias
-    np.testing.assert_allclose(reduced, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+    assert_same_to_scale(reduced, expected.detach())
     assert (
         torch.from_numpy(reduced).to(getattr(torch, precision)).float().numpy() != reduced
     ).any()
@@ -203,7 +206,7 @@ def test_mapped_classes_keep_their_head_in_float32(images):
     with torch.inference_mode():
         outputs = classifier.head(torch.from_numpy(features))
         expected = torch.stack([outputs[:, :3].logsumexp(1), outputs[:, 3:].logsumexp(1)], 1)
-    np.testing.assert_allclose(reduced, expected.numpy(), atol=1e-6)
+    assert_same_to_scale(reduced, expected)
 
 
 def test_a_network_that_cannot_be_compiled_is_told_with_the_switch(images, monkeypatch):
@@ -234,7 +237,7 @@ def test_compiled_networks_see_one_shape(classifier, images, monkeypatch):
     monkeypatch.setattr(torch, "compile", watch)
     inference = Inference(classifier, images, model="mine", batch_size=16, compile=True)
     for own, whole in zip(inference(np.arange(40)), expected, strict=True):
-        np.testing.assert_allclose(own, whole, atol=1e-5)
+        assert_same_to_scale(own, whole)
     assert shapes == [16, 16, 16]
 
 
@@ -252,5 +255,4 @@ def test_a_gpu_gives_what_a_cpu_gives(classifier, tmp_path, precision):
         blocks = [inference(np.arange(row, min(row + 512, 1300))) for row in range(0, 1300, 512)]
         results.append([np.concatenate(part) for part in zip(*blocks, strict=True)])
     for own, other in zip(*results, strict=True):
-        tolerance = (1e-4 if precision == "float32" else 0.05) * np.abs(own).max()
-        np.testing.assert_allclose(own, other, atol=tolerance)
+        assert_same_to_scale(own, other, 1e-4 if precision == "float32" else 0.05)

@@ -6,6 +6,8 @@ import pytest
 from workflow.lib.probes import dimensions as library
 from workflow.lib.probes.dimensions import combine, dimensions_needed
 
+pytestmark = pytest.mark.numeric
+
 
 def rank_dimensions(features, statistic, direction):
     return library.rank_dimensions(np.cov(features.T, bias=True), statistic, direction)

@@ -6,9 +6,12 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from tests.close import assert_same_to_scale
 from workflow.lib.probes import fit as probes
 from workflow.lib.probes import logistic
 from workflow.lib.probes import streamed as library
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +27,15 @@ def data():
     features = centres[labels] + rng.normal(size=(600, 8))
     features = features * np.array([1, 10, 0.1, 1, 1, 5, 1, 0]) + np.array([0, 3, 0, 0, 9, 0, 0, 2])
     return torch.from_numpy(features), torch.from_numpy(labels)
+
+
+def assert_same_optimum(one, other, features, tolerance=1e-5):
+    """Two fits have the same loss, and the same logits to scale.
+
+    A gradient of g leaves the loss open by g² / (2 l2), and weights by g / l2.
+    """
+    assert one.loss == pytest.approx(other.loss, rel=1e-11)
+    assert_same_to_scale(one(features), other(features), tolerance)
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1e-1])
@@ -56,7 +68,7 @@ def test_fewer_examples_than_dimensions_have_the_same_minimum(data, examples):
         (probe,) = probes.fit_path(features, labels, 3, [l2], tolerance=tolerance, start=begin)
         assert probe.converged
         np.testing.assert_allclose(
-            (probe.weight * scale).numpy(), reference.coef_ - reference.coef_.mean(0), atol=1e-4
+            probe(features).softmax(1), reference.predict_proba(standard.numpy()), atol=1e-5
         )
         residuals = (probe(features).softmax(1) - torch.eye(3)[labels]) / examples
         slope = residuals.T @ standard + l2 * probe.weight * scale
@@ -69,7 +81,7 @@ def test_a_path_gives_what_single_fits_give_in_the_order_asked_for(data):
     assert [probe.l2 for probe in path] == strengths
     for probe in path:
         (single,) = probes.fit_path(*data, 3, [probe.l2], tolerance=1e-8)
-        torch.testing.assert_close(probe.weight, single.weight, atol=1e-5, rtol=1e-4)
+        assert_same_optimum(probe, single, data[0])
 
 
 def test_a_stronger_penalty_gives_smaller_weights(data):
@@ -112,9 +124,7 @@ def test_each_task_is_a_logistic_regression_without_its_ignored_examples(tasks, 
         known = (labels[:, task] != 0).numpy()
         reference = LogisticRegression(C=1 / (known.sum() * l2), tol=1e-10, max_iter=5000)
         reference.fit(standard[known], labels[:, task].numpy()[known])
-        np.testing.assert_allclose(
-            probe(features)[:, task].numpy(), reference.decision_function(standard), atol=1e-5
-        )
+        assert_same_to_scale(probe(features)[:, task], reference.decision_function(standard))
     assert probe.converged
 
 
@@ -132,10 +142,11 @@ def test_nothing_depends_on_the_order_of_examples_or_the_names_of_classes(data):
     (probe,) = probes.fit_path(features, labels, 3, [1e-2], tolerance=1e-9)
     order = torch.from_numpy(np.random.default_rng(3).permutation(600))
     (shuffled,) = probes.fit_path(features[order], labels[order], 3, [1e-2], tolerance=1e-9)
-    torch.testing.assert_close(shuffled.weight, probe.weight, atol=1e-6, rtol=1e-5)
+    assert_same_optimum(shuffled, probe, features)
     renamed = torch.tensor([2, 0, 1])
     (other,) = probes.fit_path(features, renamed[labels], 3, [1e-2], tolerance=1e-9)
-    torch.testing.assert_close(other.weight[renamed], probe.weight, atol=1e-6, rtol=1e-5)
+    assert other.loss == pytest.approx(probe.loss, rel=1e-11)
+    assert_same_to_scale(other(features)[:, renamed], probe(features))
 
 
 def test_each_task_chooses_its_own_strength(tasks):
@@ -156,7 +167,10 @@ def test_each_task_chooses_its_own_strength(tasks):
     assert fitted[1].l2 == 1e2
     # The final fit is on all examples.
     (whole,) = probes.fit_path(features, labels, 3, [1e-4])
-    torch.testing.assert_close(fitted[0].weight[0], whole.weight[0], atol=1e-3, rtol=1e-2)
+    assert_same_to_scale(fitted[0](features)[:, 0], whole(features)[:, 0], 0.01)
+    (part,) = probes.fit_path(features[~held_out], labels[~held_out], 3, [1e-4])
+    with pytest.raises(AssertionError):
+        assert_same_to_scale(part(features)[:, 0], whole(features)[:, 0], 0.03)
 
 
 def test_a_failure_to_converge_names_the_probe_and_its_strength(data, caplog):
@@ -208,9 +222,7 @@ def test_streamed_features_have_the_same_optimum(streamed, data, l2):
     (read,) = probes.fit_path(stream, data[1], 3, [l2], tolerance=1e-9)
     assert held.converged
     assert read.converged
-    assert read.loss == pytest.approx(held.loss, rel=1e-12)
-    torch.testing.assert_close(read.weight, held.weight, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(read.bias, held.bias, atol=1e-6, rtol=1e-6)
+    assert_same_optimum(read, held, features)
 
 
 def test_streamed_features_choose_the_same_strength(streamed, data):
@@ -220,17 +232,17 @@ def test_streamed_features_choose_the_same_strength(streamed, data):
     read = probes.fit(stream, data[1], 3, strengths)
     assert read.l2 == held.l2
     assert read.loss == pytest.approx(held.loss, rel=1e-4)
-    assert torch.equal(read.predict(stream), held.predict(features))
+    assert (read.predict(stream) == held.predict(features)).double().mean() > 0.99
 
 
 def test_streamed_tasks_have_the_same_optimum(streamed, tasks):
     stream, features = streamed
     (held,) = probes.fit_path(features, tasks[1], 3, [1e-2], tolerance=1e-9)
     (read,) = probes.fit_path(stream, tasks[1], 3, [1e-2], tolerance=1e-9)
-    torch.testing.assert_close(read.weight, held.weight, atol=1e-6, rtol=1e-6)
+    assert_same_optimum(read, held, features)
 
 
 def test_covariances_are_those_of_numpy(streamed):
     expected = np.cov(streamed[1].double().numpy().T, bias=True)
     for source in streamed:
-        np.testing.assert_allclose(logistic.covariances(source), expected, rtol=1e-9, atol=1e-12)
+        assert_same_to_scale(logistic.covariances(source), expected, 1e-12)

@@ -123,15 +123,17 @@ def ground_truth(files: Sequence[str]) -> dict[str, int]:
             synsets = lines
         else:
             meaning = _devkit_synsets(files[1])
-            synsets = [meaning.get(line) for line in lines]
+            synsets = [meaning.get(line, "") for line in lines]
         named = [(f"ILSVRC2012_val_{i:08d}", synset) for i, synset in enumerate(synsets, 1)]
+    label_of = {}
     for number, (name, synset) in enumerate(named, 1):
         if name is None or synset not in index:
             raise InputError(
                 f"{first}: entry {number} is of no class of ImageNet's 1000; is this the file of "
                 f"the validation images of ILSVRC2012?"
             )
-    return {name: index[synset] for name, synset in named}
+        label_of[name] = index[synset]
+    return label_of
 
 
 def _devkit_synsets(path: str) -> dict[str, str]:

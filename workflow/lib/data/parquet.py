@@ -128,7 +128,7 @@ def read_columns(path: str) -> Columns:
     ]
     if not labels and "label" in schema.names:
         labels = ["label"]
-    found = []
+    found = {}
     for what, names in (("image", images), ("label", labels)):
         if len(names) > 1 and what in names:
             names = [what]
@@ -137,9 +137,9 @@ def read_columns(path: str) -> Columns:
                 f"{path} has {'several columns' if names else 'no column'} of {what}s "
                 f"({', '.join(names or schema.names)}); name one of them '{what}'"
             )
-        found += names
-    names = features.get(found[1], {}).get("names")
-    return Columns(*found, tuple(map(str, names)) if names else None)
+        (found[what],) = names
+    names = features.get(found["label"], {}).get("names")
+    return Columns(found["image"], found["label"], tuple(map(str, names)) if names else None)
 
 
 def read_labels(path: str, files: Iterable[str]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -186,10 +186,10 @@ def read_labels(path: str, files: Iterable[str]) -> tuple[tuple[str, ...], dict[
     if len(classes) > 1:
         first, second = list(classes.values())[:2]
         raise InputError(f"{first} and {second} are of different classes; remove one of them")
-    names, kind = next(iter(classes), ((), None))
+    names, kind = next(iter(classes), ((), ""))
     if names is None:
-        told = {value for column in values.values() for value in column}
-        told = sorted(value for value in told if kind != "whole numbers" or value >= 0)
+        every = {value for column in values.values() for value in column}
+        told = sorted(value for value in every if kind != "whole numbers" or value >= 0)
         index = {value: label for label, value in enumerate(told)}
         names = tuple(map(str, told))
         values = {

@@ -107,7 +107,7 @@ def compose(
     solid = garments.max(axis=1) > BACKGROUND  # (garments, size, size)
     solid[~solid.any(axis=(1, 2))] = True
     # Areas do not change, so that overlap is least where most of the canvas is covered.
-    covered, places, owner = -1, None, None
+    covered, places, owner = -1, [], np.zeros((side, side), dtype=np.uint8)
     for offsets in rng.integers(0, side - size + 1, (TRIES, count, 2)):
         front = np.zeros((side, side), dtype=np.uint8)  # garment seen in each pixel, from 1
         for i, (top, left) in enumerate(offsets.tolist()):

@@ -87,7 +87,7 @@ def _divide(
     """Draw the splits from the pool, in equal shares of each class, without replacement."""
     if not splits:
         return {"train": pool}
-    asked = sum(number for number in splits.values() if number != "rest")
+    asked = sum(number for number in splits.values() if isinstance(number, int))
     if asked > len(pool.ids):
         raise InputError(f"dataset.splits asks for {asked} images, but {where} has {len(pool.ids)}")
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def _divide(
     order = np.argsort(place, kind="stable")
     divided, start = {}, 0
     for name, number in sorted(splits.items(), key=lambda item: item[1] == "rest"):
-        stop = len(order) if number == "rest" else start + number
+        stop = start + number if isinstance(number, int) else len(order)
         rows = np.sort(order[start:stop])
         divided[name] = Split(pool.ids[rows], pool.labels[rows])
         start = stop

@@ -70,9 +70,9 @@ def whole_model(config: Mapping) -> nn.Module:
 
 def _without_downloads(config: Mapping) -> dict:
     """Copy a configuration so that no tower of it starts from weights of its own."""
-    config = deepcopy(dict(config))
-    if "timm_model_name" in config["vision_cfg"]:
-        config["vision_cfg"]["timm_model_pretrained"] = False
-    if "hf_model_name" in config["text_cfg"]:
-        config["text_cfg"]["hf_model_pretrained"] = False
-    return config
+    copy = deepcopy(dict(config))
+    if "timm_model_name" in copy["vision_cfg"]:
+        copy["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in copy["text_cfg"]:
+        copy["text_cfg"]["hf_model_pretrained"] = False
+    return copy

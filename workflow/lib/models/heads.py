@@ -175,7 +175,7 @@ def label_of_class(classes: Sequence[str], labels: int) -> Tensor:
         )
     synsets = list(classes)
     if synsets == list(imagenet.classes()[1]):
-        synsets = imagenet.classes()[0]
+        synsets = list(imagenet.classes()[0])
     elif not all(re.fullmatch(r"n\d{8}", name) for name in synsets):
         raise InputError(
             "classes are mapped by their synsets, so they must be ImageNet's thousand, or named by "

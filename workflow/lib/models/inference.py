@@ -150,14 +150,14 @@ class Inference:
                 raise InputError(self._refusal(pixels, error)) from error
         self.taken = True
         features, outputs, logits = (values[:count].float() for values in results)
-        head, error = self.classifier.head, torch.zeros(())
+        head, deviation = self.classifier.head, torch.zeros(())
         if isinstance(head, (nn.Linear, nn.Conv2d)):  # some have a convolution of one pixel
             expected = F.linear(features, head.weight.flatten(1), head.bias)
             # A NaN is refused, with the image's name, when it is written.
-            error = (expected - outputs).abs().nan_to_num().max() / (expected.abs().max() + 1)
+            deviation = (expected - outputs).abs().nan_to_num().max() / (expected.abs().max() + 1)
             if reduced:
                 logits = self.classifier.map_classes(expected)
-        results = (x.to("cpu", non_blocking=True) for x in (logits, features, error))
+        results = (x.to("cpu", non_blocking=True) for x in (logits, features, deviation))
         return *results, torch.cuda.current_stream().record_event() if self.gpu else None
 
     def _refusal(self, pixels: Tensor, error: Exception) -> str:

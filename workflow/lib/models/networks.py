@@ -111,15 +111,15 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             f"It must hold tensors and nothing else; save it again as .safetensors"
         ) from error
     check_sets(content, path)
-    tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()
+    found = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(found, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
     ):
         raise InputError(
             f"the checkpoint {path} holds more than tensors, or tensors without names; save its "
             f"state_dict alone"
         )
-    return None, _unwrapped(tensors)
+    return None, _unwrapped(found)
 
 
 def reason(error: Exception) -> str:
@@ -216,6 +216,7 @@ def pretrained(path: str | os.PathLike, classes: int, recipe: Mapping | None = N
         last layer to replace.
     """
     own, tensors = load_tensors(path)
+    own = own or {}
     recipe = recipe or own
     if "clip" in recipe or "clip" in own:
         raise InputError(f"{path} is an image tower of open_clip, which takes no last layer")

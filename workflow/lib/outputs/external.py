@@ -218,13 +218,15 @@ class Brought:
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Read rows: logits (rows, classes) and features (rows, dimensions) or None, in float32."""
         where = slice(int(rows[0]), int(rows[-1]) + 1) if _consecutive(rows) else rows
-        parts = (self._read(array, where) for array in (self.logits, self.features))
-        with np.errstate(over="ignore"):  # `check` refuses infinity, with the image's name
-            return tuple(None if part is None else part.astype(np.float32) for part in parts)
+        return (
+            self._read(self.logits, where),
+            None if self.features is None else self._read(self.features, where),
+        )
 
-    def _read(self, array, where: slice | np.ndarray) -> np.ndarray | None:
+    def _read(self, array, where: slice | np.ndarray) -> np.ndarray:
         try:
-            return None if array is None else array[where]
+            with np.errstate(over="ignore"):  # `check` refuses infinity, with the image's name
+                return array[where].astype(np.float32)
         except OSError as error:
             raise unreadable(self.path, error) from error
 
@@ -295,7 +297,7 @@ def remember_order(
 def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
     """Refuse arrays that can't be logits, features or ids by their shapes and types."""
     if "logits" not in arrays:
-        names = ", ".join(sorted({*KNOWN} & arrays.keys()) + [*arrays["unknown"]]) or "nothing"
+        names = ", ".join([*sorted({*KNOWN} & arrays.keys()), *arrays["unknown"]]) or "nothing"
         raise InputError(f"{path} holds {names}, but no array `logits`; give it that name")
     logits, features = arrays["logits"], arrays.get("features")
     for name, array in (("logits", logits), ("features", features)):

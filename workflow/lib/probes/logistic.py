@@ -50,7 +50,7 @@ def covariances(features: Tensor | Streamed) -> np.ndarray:
     """Covariances of dimensions, divided by the examples: float64, (dimensions, dimensions)."""
     examples = features.shape[0]
     mean = sum(values.double().sum(0) for _, values in _blocks(features)) / examples
-    products = 0
+    products = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
     for _, values in _blocks(features):
         centred = values.double() - mean
         products = products + centred.T @ centred
@@ -122,6 +122,10 @@ class _Linear:
         if values.dtype == torch.float64:
             return torch.addmm(bias, values, weight.T)
         return (values @ weight.T.float()).double() + bias
+
+    def residuals(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """A block's part of the loss, and its gradient by the block's logits."""
+        raise NotImplementedError
 
     def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, and its gradients with respect to weight and bias."""

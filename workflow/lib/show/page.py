@@ -169,7 +169,7 @@ def tie(text: str) -> str:
 def first_sentence(text: str) -> str:
     """Give the first sentence of a caption, plain."""
     plain = " ".join(text.replace("**", "").split())
-    return re.match(r".*?[.!?](?=\s|$)|.*", plain).group()
+    return re.sub(r"(?<=[.!?])\s.*", "", plain, count=1)
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -352,9 +352,9 @@ def _words(values: pd.Series, column: str, names: Mapping) -> list[Cell]:
     if column not in WORDS and set(texts) - {""} <= {"True", "False"}:
         texts = [{"True": "yes", "False": "no"}.get(text, "") for text in texts]
     elif column not in WORDS:
-        told = {text: as_names(text, names) for text in set(texts) - {""}}
-        if None not in told.values():
-            texts = [told.get(text, "") for text in texts]
+        named = {text: as_names(text, names) for text in set(texts) - {""}}
+        if None not in named.values():
+            texts = [named.get(text) or "" for text in texts]
     return [Cell(text or NONE, text or None) for text in texts]
 
 

@@ -214,9 +214,10 @@ def _words(column: pd.Series) -> pd.Series:
 
 def _percent(table: pd.DataFrame, column: str) -> pd.Series:
     """Write a share as per cent, with half of its interval or with the ends of a lopsided one."""
-    rows = [tuple(100 * table[f"{column}{end}"]) for end in ("", "_low", "_high")]
-    rows = list(zip(*rows, strict=True))
-    ends = any(is_lopsided(*row, 2) for row in rows)  # one way of writing for the whole column
+    columns = [100 * table[f"{column}{end}"] for end in ("", "_low", "_high")]
+    rows = list(zip(*columns, strict=True))
+    # One way of writing for the whole column.
+    ends = any(is_lopsided(value, low, high, 2) for value, low, high in rows)
     texts = []
     for value, low, high in rows:
         text = f"{value:.2f}" if pd.notna(value) else "–"

@@ -233,7 +233,7 @@ def _look_at_imagenet(path: str) -> Images:
     count = len(on_disk.scan(path, test)) if test else 0
     if not count:
         raise InputError(f"{path} holds ImageNet's images to train on, but no folder val")
-    splits = {"calibration": min(10000, count // 5), "test": "rest"}
+    splits: dict[str, int | str] = {"calibration": min(10000, count // 5), "test": "rest"}
     if train:
         splits = {"train": "rest", **splits}
     return Images("imagenet", path, splits, f"{count:,} validation images of ImageNet")
@@ -253,7 +253,8 @@ def _look_at_parquet(path: str) -> Images:
 
 
 def _divided(kind: str, path: str, count: int, found: str) -> Images:
-    splits = {"train": count * 3 // 5, "calibration": count // 5, "test": "rest"}
+    splits: dict[str, int | str] = {"train": count * 3 // 5}
+    splits |= {"calibration": count // 5, "test": "rest"}
     return Images(kind, path, splits, found)
 
 

@@ -13,12 +13,15 @@ from sklearn.datasets import load_sample_images
 from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch.nn import functional as F
 
+from tests.close import assert_same_to_scale
 from workflow.lib.data.images import Images
 from workflow.lib.data.kinds import Decoder
 from workflow.lib.models import heads, networks
 from workflow.lib.models.train import augment, drop_block, objectives
 from workflow.lib.models.train import loop as training
 from workflow.lib.run.errors import InputError
+
+pytestmark = pytest.mark.numeric
 
 RECIPE = {
     "architecture": "test_resnet",
@@ -369,7 +372,8 @@ def test_training_from_files_learns(photographs, tmp_path):
 
 def test_clip_learns_and_its_zero_shot_head_is_the_mean_of_its_captions(images, tmp_path):
     torch.manual_seed(0)
-    recipe = RECIPE | {"epochs": 40, "objective": "clip", "options": {}}
+    recipe = RECIPE | {"epochs": 20, "objective": "clip", "options": {}, "learning_rate": 0.02}
+    recipe |= {"shift": 0, "flip": False}
     names = ["zero", "one", "two", "three"]
     objective = objectives.Clip(recipe, images, LABELS, networks.create(recipe, 8), names)
     training.train(objective, recipe, tmp_path / "resume.pt", [])
@@ -386,7 +390,7 @@ def test_clip_learns_and_its_zero_shot_head_is_the_mean_of_its_captions(images, 
     texts = torch.stack([clip.encode_text(pair, normalize=True).mean(0) for pair in tokens])
     embeddings = clip.encode_image(images[np.arange(160)], normalize=True)
     expected = clip.logit_scale.exp() * embeddings @ F.normalize(texts, dim=1).T
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+    assert_same_to_scale(logits.detach().cpu(), expected.detach().cpu())
 
 
 @pytest.mark.parametrize("stop", [1, 2])
