@@ -19,64 +19,32 @@ from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
 from workflow.lib.show import page
+from workflow.lib.show.figures import FIGURES, SECTIONS
 
 log = logging.getLogger("uncorrelated")
 
-SECTIONS = {
-    "models": (
-        "Models",
-        "Models differ from the base along one axis, their category. Those whose accuracy lies in "
-        "the band enter the main analyses, so that differences come from the training and not from "
-        "strength.",
-        ["table1", "table2", "table3", "table4", "accuracy", "calibration"],
+TABLES = {
+    "table1": ("models", "Table 1", "the base and the models of the main analyses"),
+    "table2": ("models", "Table 2", "models of high accuracy"),
+    "table3": ("models", "Table 3", "models of low accuracy"),
+    "table4": ("models", "Table 4", "the other models, outside the band"),
+    "accuracy": (
+        "models",
+        "Published accuracies",
+        "public checkpoints, checked before anything else",
     ),
-    "inconsistency": (
-        "Error inconsistency",
-        "The error inconsistency of two models is the share of the test images that exactly one of "
-        "them gets right.",
-        ["figure1", "figure2", "figure8"],
+    "calibration": ("models", "Calibration", "temperatures fitted on held-out images"),
+    "class_specialisation": (
+        "specialisation",
+        "Classes",
+        "who is right more often, by class and group of classes",
     ),
-    "specialisation": (
-        "Specialisation",
-        "Where two models disagree, the more confident one decides what their ensemble says.",
-        ["figure3", "figure4", "class_specialisation", "contact_sheet"],
-    ),
-    "ensembles": (
-        "Ensembles",
-        "What is gained by putting models together, and which ones to choose.",
-        ["figure5", "first", "recommendations", "figure-pareto"],
-    ),
-    "features": (
-        "Features",
-        "What models have learnt, beyond their predictions: their features, combined, compressed, "
-        "and put to another task.",
-        ["figure6", "figure7"],
-    ),
-    "sensitivity": (
-        "Sensitivity",
-        "How the numbers depend on choices that the paper leaves open.",
-        ["figure-sensitivity", "sensitivity"],
-    ),
-    "further": ("Further results", "", []),
+    "contact_sheet": ("specialisation", "Contact sheets", ""),
+    "first": ("ensembles", "First members", "what to add first to each base"),
+    "recommendations": ("ensembles", "Recommendations", "ensembles worth their cost"),
+    "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
 }
-"""Title, first words, and what is in each section; what is in none goes to the last."""
-
-TITLES = {
-    "table1": ("Table 1", "the base and the models of the main analyses"),
-    "table2": ("Table 2", "models of high accuracy"),
-    "table3": ("Table 3", "models of low accuracy"),
-    "table4": ("Table 4", "the other models, outside the band"),
-    "accuracy": ("Published accuracies", "public checkpoints, checked before anything else"),
-    "calibration": ("Calibration", "temperatures fitted on held-out images"),
-    "class_specialisation": ("Classes", "who is right more often, by class and group of classes"),
-    "contact_sheet": ("Contact sheets", ""),
-    "first": ("First members", "what to add first to each base"),
-    "recommendations": ("Recommendations", "ensembles worth their cost"),
-    "figure-pareto": ("Pareto front", ""),
-    "figure-sensitivity": ("Sensitivity", ""),
-    "sensitivity": ("All choices", "the headline numbers under each"),
-}
-"""Short name of each block that is no numbered figure, and what a heading adds to it."""
+"""Section, short name, and what a heading adds to it; in a section, tables follow its figures."""
 
 COMPARED = [
     "name", "category", "objective", "train_data", "head", "temperature",
@@ -123,8 +91,8 @@ CHOICES = {
 
 VERDICTS = {"yes": "Holds", "no": "Does not hold", "unclear": "Unclear"}
 
-PACKAGES = ["numpy", "scipy", "pandas", "scikit-learn", "torch", "timm", "open_clip_torch",
-            "matplotlib", "snakemake"]  # fmt: skip
+PACKAGES = ["numpy", "scipy", "pandas", "scikit-learn", "torch", "timm", "open_clip_torch"]
+PACKAGES += ["matplotlib", "seaborn", "snakemake"]
 
 
 def report(
@@ -292,11 +260,12 @@ def arrange(blocks: Mapping[str, dict]) -> list[dict]:
     list of dict
         `id`, `title`, `lead` and `blocks`, each with its `id`.
     """
-    placed = {anchor for _, _, anchors in SECTIONS.values() for anchor in anchors}
+    section_of = {_anchor(figure.name): figure.section for figure in FIGURES}
+    section_of |= {stem: section for stem, (section, _, _) in TABLES.items()}
+    section_of |= {anchor: "further" for anchor in blocks if anchor not in section_of}
     sections = []
-    for key, (title, lead, anchors) in SECTIONS.items():
-        if key == "further":
-            anchors = [anchor for anchor in blocks if anchor not in placed]
+    for key, (title, lead) in SECTIONS.items():
+        anchors = [anchor for anchor in section_of if section_of[anchor] == key]
         mine = [blocks[anchor] | {"id": anchor} for anchor in anchors if anchor in blocks]
         if mine:
             sections.append({"id": key, "title": title, "lead": lead, "blocks": mine})
@@ -458,7 +427,8 @@ def _anchor(stem: str) -> str:
 def _title(anchor: str) -> dict[str, str]:
     """Short name and heading of a block."""
     plain = anchor.removeprefix("figure-").replace("figure", "figure ").replace("_", " ")
-    short, rest = TITLES.get(anchor, (plain.capitalize(), ""))
+    titles = {_anchor(figure.name): figure.title for figure in FIGURES}
+    _, short, rest = TABLES.get(anchor, ("", titles.get(anchor, plain.capitalize()), ""))
     return {"short": short, "title": f"{short}: {rest}" if rest else short}
 
 

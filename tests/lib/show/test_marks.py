@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import rc_context
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.markers import MarkerStyle
 
 from workflow.lib.measures.statistics import fit_line, mean_interval
 from workflow.lib.measures.summaries import add_fits, models_and_means
@@ -16,6 +19,10 @@ from workflow.scripts.figures.figure8 import figure8
 
 X, Y = "error_inconsistency", "improvement"
 QUANTITIES = [X, Y, "ensemble_accuracy", "conversion_rate", "both_right", "both_wrong"]
+SHAPES = {
+    marker: MarkerStyle(marker).get_path().transformed(MarkerStyle(marker).get_transform()).vertices
+    for marker in ["*", *(look.marker for look in LOOKS.values())]
+}
 INCONSISTENCY = {
     "reinit": [0.08],
     "arch": [0.10, 0.11, 0.15],
@@ -66,18 +73,28 @@ def table(pairs) -> pd.DataFrame:
 def draw(table: pd.DataFrame, function, *columns):
     with rc_context(RC):
         figure, (ax,) = plots.subplots(3, 2)
-        function(ax, table, *columns)
+        function(ax, plots.in_percent(table, *QUANTITIES), *columns)
         figure.draw_without_rendering()
     return ax
 
 
 def markers(ax) -> dict[str, np.ndarray]:
-    """Coordinates of the markers of each shape."""
+    """Coordinates of the markers of each shape, which have the colour of the same category."""
     found = {}
-    for line in ax.lines:
-        if line.get_linestyle() == "None":
-            found.setdefault(line.get_marker(), []).append(line.get_xydata())
-    return {marker: np.concatenate(parts) for marker, parts in found.items()}
+    for points in ax.collections:
+        if isinstance(points, PathCollection):
+            paths, colours = points.get_paths(), points.get_facecolor()
+            for place, xy in enumerate(points.get_offsets()):
+                (shape,) = {
+                    marker
+                    for marker, path in SHAPES.items()
+                    if np.array_equal(paths[place % len(paths)].vertices, path)
+                }
+                if shape != "*":
+                    (look,) = (look for look in LOOKS.values() if look.marker == shape)
+                    assert to_hex(colours[place % len(colours)]) == look.colour.lower()
+                found.setdefault(shape, []).append(xy)
+    return {marker: np.array(parts) for marker, parts in found.items()}
 
 
 def test_models_are_named_after_the_one_that_is_not_the_base(table):
@@ -147,14 +164,14 @@ def test_strip_keeps_rows_apart(table):
     ax = draw(table, plots.draw_strip, X)
     for row, category in enumerate(INCONSISTENCY):
         heights = markers(ax)[LOOKS[category].marker][:, 1]
-        assert ((heights > row - 0.5) & (heights < row + 0.5)).all()
+        assert (np.abs(heights - ax.get_yticks()[row]) < plots.PITCH / 2).all()
 
 
 def test_panels_that_share_rows_agree_on_them_when_a_category_has_no_value(table):
     table.loc[table["category"] == "reinit", X] = np.nan
     found = markers(draw(table, plots.draw_strip, X))
     assert LOOKS["reinit"].marker not in found
-    assert (found[LOOKS["dataset"].marker][:, 1] > 1.5).all()  # still the third row
+    assert (found[LOOKS["dataset"].marker][:, 1] > 1.5 * plots.PITCH).all()  # still the third
 
 
 def test_scatter_has_markers_stars_and_the_fitted_line(table):
@@ -185,6 +202,7 @@ def test_every_model_lies_in_the_panel_however_wide_an_interval(table):
 
 
 def test_labels_overlap_neither_each_other_nor_the_frame(table):
+    table = plots.in_percent(table, *QUANTITIES)
     models = table[table["what"] == "model"]
     with rc_context(RC):
         figure, (ax,) = plots.subplots(3, 2.4)
@@ -222,10 +240,8 @@ def test_the_same_figure_is_the_same_bytes(function, parameters, pairs, tmp_path
         assert path.stat().st_size > 0
         assert path.read_bytes() == again[kind].read_bytes(), kind
     left = {path.name for path in (tmp_path / "first").iterdir()}
-    assert left == {
-        "pairs.tsv", "figure1.tsv", "figure2.tsv", "figure8.tsv",
-        *(path.name for path in first.values()),
-    }  # fmt: skip
+    tables = {"pairs.tsv", "figure1.tsv", "figure2.tsv", "figure8.tsv"}
+    assert left == tables | {path.name for path in first.values()}
 
 
 @pytest.mark.parametrize(("function", "parameters"), FIGURES)

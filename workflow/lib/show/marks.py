@@ -8,28 +8,35 @@ import logging
 import os
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+from workflow.lib.measures.statistics import fit_line
 from workflow.lib.run.files import replacing
 from workflow.lib.show.fonts import lend_letters
-from workflow.lib.show.style import INK, LOOKS, PALE
+from workflow.lib.show.style import BY_CATEGORY, INK, LOOKS
 
-STAR = {
-    "marker": "*",
-    "markersize": 7.5,
-    "markeredgecolor": "black",
-    "markeredgewidth": 0.4,
-    "linestyle": "none",
-}
+FAINT = {"alpha": 0.6, "edgecolor": "white", "linewidth": 0.3, "legend": False}
+"""How a single model's marker looks, as keywords of seaborn's functions."""
+
+LINE = {"linewidth": 0.8, "zorder": 1}
+
+STAR = {"marker": "*", "s": 56, "edgecolor": "black", "linewidth": 0.4, "legend": False}
+"""How a category's mean looks."""
+
+PITCH = 1.3  # of rows of which seaborn's swarms take up 0.8
+
 # What would make two files of the same figure differ, or tells nothing.
 METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
 
@@ -58,7 +65,24 @@ def subplots(width: float, height: float, columns: int = 1, **options) -> tuple[
     return figure, list(figure.subplots(1, columns, squeeze=False, **options)[0])
 
 
-def draw_strip(ax: Axes, table: pd.DataFrame, column: str, scale: float = 100) -> None:
+def in_percent(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Turn fractions and the ends of their intervals into per cent.
+
+    Parameters
+    ----------
+    table : DataFrame
+    *columns : str
+        With `<column>_low` and `<column>_high`, if there are any.
+
+    Returns
+    -------
+    DataFrame
+    """
+    known = [name + end for name in columns for end in ("", "_low", "_high") if name + end in table]
+    return table.assign(**{name: 100 * table[name] for name in known})
+
+
+def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
     The means stand as numbers on the right. An interval too wide for the panel runs off it.
@@ -69,52 +93,114 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str, scale: float = 100) -
     table : DataFrame
         Of `models_and_means`.
     column : str
-    scale : float
-        What to multiply values by: by default, fractions are drawn in per cent.
+        In the unit that is drawn.
     """
-    categories = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
+    rows = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
     models, means = _models_and_means(table, [column])
+    means = means.assign(row=[PITCH * rows.index(name) + 0.55 for name in means["category"]])
+    ax.set_yticks(PITCH * np.arange(len(rows)), [LOOKS[category].name for category in rows])
+    ax.set_ylim(PITCH * max(len(rows), 1) - 0.5, -0.6)
+    for category, own in models.groupby("category"):
+        place = np.full(len(own), PITCH * rows.index(category))
+        look = {"color": LOOKS[category].colour, "marker": LOOKS[category].marker}
+        look |= {"size": min(3.9, 12 / len(own) ** 0.5)} | FAINT
+        rule = {"orient": "y", "native_scale": True, "warn_thresh": 1, "ax": ax}
+        sns.swarmplot(x=own[column], y=place, **rule, **look)
+    draw_means(ax, means, column, "row")
     for mean in means.to_dict("records"):
-        row = categories.index(mean["category"])
-        x = models.loc[models["category"] == mean["category"], column].sort_values()
-        # Multiples of the golden ratio keep neighbours apart, and are the same every time.
-        offsets = (np.arange(len(x)) * 0.618 + 0.5) % 1 - 0.5
-        ax.plot(scale * x, row - 0.16 + 0.5 * offsets, **faint(mean["category"]))
-        _draw_mean(ax, mean, x=column, row=row + 0.28, scale=scale)
-        _write_beside(ax, row + 0.28, _with_half(mean, column, scale))
-    _write_beside(ax, -0.5, "★ mean")
-    ax.set_yticks(range(len(categories)), [LOOKS[category].name for category in categories])
-    ax.set_ylim(max(len(categories), 1) - 0.45, -0.55)
+        half = mean[f"{column}_high"] - mean[column]
+        text = f"{mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {half:.1f}")
+        _write_beside(ax, mean["row"], text)
+    _write_beside(ax, -0.55, "★ mean")
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
-    ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
-    _set_limits(ax, models, means, scale, x=column)
+    ax.grid(axis="x")
+    ax.set_ylabel("")
+    _set_limits(ax, models, means, x=column)
 
 
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
 
-    An interval too wide for the panel runs off it.
+    An interval too wide for the panel runs off it. Intervals of two models (t = 12.7) would cross
+    it and tell nothing: they are left out.
 
     Parameters
     ----------
     ax : Axes
     table : DataFrame
-        Of `models_and_means`, and possibly a row whose `what` is "fit" and whose `quantity` is `y`,
-        with `slope` and `intercept`.
+        Of `models_and_means`.
     x, y : str
-        Columns of fractions, drawn in per cent.
+        Columns in the units that are drawn.
     """
     models, means = _models_and_means(table, [x, y])
-    for fit in table[table["what"] == "fit"].query("quantity == @y").to_dict("records"):
-        ends = np.array([models[x].min(), models[x].max()])
-        line = fit["intercept"] + fit["slope"] * ends
-        ax.plot(100 * ends, 100 * line, color=INK, linewidth=0.8, zorder=1)
-    for category, group in models.groupby("category", sort=False):
-        ax.plot(100 * group[x], 100 * group[y], **faint(category))
-    for mean in means.to_dict("records"):
-        _draw_mean(ax, mean, x=x, y=y)
-    _set_limits(ax, models, means, 100, x=x, y=y)
+    draw_points(ax, models, x, y, line=True)
+    ends = {f"{name}_high": means[f"{name}_high"].where(means["models"] > 2) for name in (x, y)}
+    draw_means(ax, means.assign(**ends), x, y)
+    _set_limits(ax, models, means, x=x, y=y)
+
+
+def draw_points(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    line: bool = False,
+    hollow: pd.Series | None = None,
+    **looks,
+) -> None:
+    """Draw each row as the marker of its category.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        With a column `category`.
+    x, y : str
+        Columns.
+    line : bool
+        Draw a line fitted to all rows by least squares, too, if there is one.
+    hollow : Series of bool, optional
+        Rows whose markers are empty.
+    **looks
+        Keywords of `seaborn.scatterplot` that differ from `FAINT`.
+    """
+    table = table.dropna(subset=[x, y])
+    if table.empty:
+        return
+    if line and not np.isnan(fit_line(table[x], table[y])[2]):
+        sns.regplot(table, x=x, y=y, scatter=False, ci=None, color=INK, line_kws=LINE, ax=ax)
+    sns.scatterplot(table, x=x, y=y, ax=ax, **BY_CATEGORY, **{"s": 15} | FAINT | looks)
+    if hollow is not None:
+        points, hollow = ax.collections[-1], hollow[table.index].to_numpy()[:, None]
+        colours = points.get_facecolor()
+        points.set_edgecolor(np.where(hollow, colours, to_rgba("white")))
+        points.set_facecolor(np.where(hollow, to_rgba("white"), colours))
+        points.set_linewidth(np.where(hollow, 0.9, 0.3).ravel())
+
+
+def draw_means(ax: Axes, means: pd.DataFrame, x: str, y: str) -> None:
+    """Draw a category's mean as a star, with an interval along each axis that has one.
+
+    Parameters
+    ----------
+    ax : Axes
+    means : DataFrame
+        With a column `category`.
+    x, y : str
+        Columns; up to `<column>_high` there is an interval, as far on the other side.
+    """
+    if means.empty:
+        return
+    colours = [LOOKS[category].colour for category in means["category"]]
+    for draw, along, across in ((ax.hlines, x, y), (ax.vlines, y, x)):
+        if f"{along}_high" in means:
+            high = means[f"{along}_high"]
+            low = 2 * means[along] - high
+            draw(means[across], low, high, colors=colours, linewidth=1, zorder=3)
+    palette = BY_CATEGORY["palette"]
+    sns.scatterplot(means, x=x, y=y, hue="category", palette=palette, zorder=4, ax=ax, **STAR)
 
 
 def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
@@ -128,7 +214,7 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
     points : DataFrame
         With a column `name`.
     x, y : str
-        Columns of fractions, drawn in per cent.
+        Columns.
     """
     points = points.dropna(subset=[x, y])
     if points.empty:
@@ -137,7 +223,7 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
     taken, boxes = _ink(ax), []  # (dots, 2), pixels
     pixel = 72 / ax.figure.dpi  # in points
     for point in points.to_dict("records"):
-        xy = 100 * point[x], 100 * point[y]
+        xy = point[x], point[y]
         text = ax.annotate(
             textwrap.fill(point["name"], 18),
             xy,
@@ -162,7 +248,9 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         half = Text.get_window_extent(text).size / 2  # the annotation's own includes the leader
         places = list(_places(anchor, half, 1 / pixel))
         costs = [
-            _cost(ax, taken, centre - half, centre + half) + _crossed(anchor, centre, boxes)
+            _cost(ax, taken, centre - half, centre + half)
+            + _crossed(anchor, centre, boxes)
+            + np.abs(centre - anchor).max() * pixel / 2
             for centre in places
         ]
         centre = places[np.argmin(costs)]
@@ -174,19 +262,43 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         taken = np.concatenate([taken, centre + across.reshape(-1, 2) * half, leader])
 
 
-def add_legend(figure: Figure, table: pd.DataFrame) -> None:
-    """Explain the markers of the categories in a table, and the star, above all panels.
+def category_keys(categories: Iterable[str], **looks) -> list[Line2D]:
+    """Explain the markers of categories, in order of divergence.
 
     Parameters
     ----------
-    figure : Figure
-    table : DataFrame
-        Of `models_and_means`.
+    categories : iterable of str
+        Each may come more than once.
+    **looks
+        Keywords of `Line2D` that differ from those of a faint marker.
     """
-    categories = table.loc[table["what"] == "mean", "category"]
-    handles = [Line2D([], [], label=LOOKS[name].name, **faint(name)) for name in categories]
-    star = Line2D([], [], label="Mean and 95 % interval", color="white", **STAR)
-    figure.legend(handles=[*handles, star], loc="outside upper center", ncols=len(handles) + 1)
+    looks = {"alpha": 0.6, "markersize": 3.9, "markeredgewidth": 0.3} | looks
+    shown = [LOOKS[name] for name in LOOKS if name in set(categories)]
+    return [
+        marker_key(name, color=colour, marker=marker, markeredgecolor="white", **looks)
+        for name, colour, marker in shown
+    ]
+
+
+def marker_key(label: str, **looks) -> Line2D:
+    """Explain a marker in a legend; its looks are keywords of `Line2D`."""
+    return Line2D([], [], label=label, **{"linestyle": "none"} | looks)
+
+
+MEAN_KEY = marker_key(
+    "Mean and 95 % interval",
+    marker="*",
+    color="white",
+    markersize=7.5,
+    markeredgecolor="black",
+    markeredgewidth=0.4,
+)
+"""Explains the stars."""
+
+
+def add_legend(figure: Figure, handles: list[Line2D]) -> None:
+    """Put a legend above all panels, on one line."""
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def save(figure: Figure, *paths: str | os.PathLike) -> None:
@@ -226,77 +338,37 @@ def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataF
     return known[known["what"] == "model"], known[known["what"] == "mean"]
 
 
-def faint(category: str) -> dict:
-    """Give the looks of a single model's marker, as keywords of `Axes.plot`."""
-    look = LOOKS[category]
-    return {
-        "marker": look.marker,
-        "color": look.colour,
-        "alpha": 0.6,
-        "markersize": 3.8,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.3,
-        "linestyle": "none",
-    }
-
-
-def _draw_mean(
-    ax: Axes, mean: dict, *, x: str, y: str | None = None, row: float = 0.0, scale: float = 100
-) -> None:
-    """Draw a category's mean and its intervals, at a height of its own if `y` is none.
-
-    In a plane, intervals of two models (t = 12.7) would cross the whole panel and tell nothing.
-    """
-    if y and mean["models"] < 3:
-        mean = {**mean, f"{x}_high": np.nan, f"{y}_high": np.nan}
-    ax.errorbar(
-        scale * mean[x],
-        scale * mean[y] if y else row,
-        xerr=scale * (mean[f"{x}_high"] - mean[x]),
-        yerr=scale * (mean[f"{y}_high"] - mean[y]) if y else None,
-        color=LOOKS[mean["category"]].colour,
-        elinewidth=1,
-        zorder=3,
-        **STAR,
-    )
-
-
-def _with_half(mean: dict, column: str, scale: float) -> str:
-    """Write a mean, and half of its interval if it has one."""
-    half = mean[f"{column}_high"] - mean[column]
-    return f"{scale * mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {scale * half:.1f}")
-
-
 def _write_beside(ax: Axes, row: float, text: str) -> None:
     ax.text(1.03, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=6.5)
 
 
-def _set_limits(
-    ax: Axes, models: pd.DataFrame, means: pd.DataFrame, scale: float, **axes: str
-) -> None:
+def _set_limits(ax: Axes, models: pd.DataFrame, means: pd.DataFrame, **axes: str) -> None:
     """Let each axis span the models, and their means' intervals as far as these leave them room."""
     if models.empty:
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "no models", transform=ax.transAxes, ha="center", va="center")
         return
     for axis, column in axes.items():
-        low, high = scale * models[column].min(), scale * models[column].max()
+        low, high = models[column].min(), models[column].max()
         room = 0.35 * (high - low) or 1.0
-        low = max(low - room, np.nanmin([low, *scale * means[f"{column}_low"]]))
-        high = min(high + room, np.nanmax([high, *scale * means[f"{column}_high"]]))
+        low = max(low - room, np.nanmin([low, *means[f"{column}_low"]]))
+        high = min(high + room, np.nanmax([high, *means[f"{column}_high"]]))
         margin = 0.2 * room
         ax.set(**{f"{axis}lim": (low - margin, high + margin)})
 
 
 def _ink(ax: Axes) -> np.ndarray:
-    """Sample what is drawn: the markers, and dots along the lines, in pixels, (dots, 2)."""
-    paths = [
-        line.get_path() if line.get_linestyle() == "None" else line.get_path().interpolated(50)
-        for line in ax.lines
+    """Sample what is drawn: dots along the lines, and as many markers, in pixels, (dots, 2)."""
+    lines = [line.get_path().interpolated(50) for line in ax.lines]
+    bars = [bars for bars in ax.collections if isinstance(bars, LineCollection)]
+    segments = [segment for own in bars for segment in own.get_segments() if len(segment)]
+    dots = [path.vertices for path in lines + [Path(own).interpolated(50) for own in segments]]
+    dots += [
+        np.repeat(points.get_offsets(), 10, axis=0)
+        for points in ax.collections
+        if points not in bars
     ]
-    segments = [segment for bars in ax.collections for segment in bars.get_segments()]
-    paths += [Path(segment).interpolated(50) for segment in segments if len(segment)]
-    return ax.transData.transform(np.concatenate([path.vertices for path in paths]))
+    return ax.transData.transform(np.concatenate(dots))
 
 
 def _places(anchor: np.ndarray, half: np.ndarray, point: float) -> Iterator[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import seaborn as sns
+
 from workflow.lib.study.categories import BASE
 
 
@@ -34,6 +36,16 @@ LOOKS = {
     "dataset": Look("Dataset", "#5A2A8C", "v"),
 }
 
+BY_CATEGORY = {
+    "hue": "category",
+    "hue_order": list(LOOKS),
+    "palette": {name: look.colour for name, look in LOOKS.items()},
+    "style": "category",
+    "style_order": list(LOOKS),
+    "markers": {name: look.marker for name, look in LOOKS.items()},
+}
+"""Keywords of seaborn's functions for tables with a column `category`."""
+
 INK = "#333333"  # text and lines that belong to no category
 PALE = "#BBBBBB"  # guides behind the data
 
@@ -41,32 +53,29 @@ PALE = "#BBBBBB"  # guides behind the data
 COLUMN_WIDTH = 3.3
 TEXT_WIDTH = 6.9
 
+SIZE = 7 / 12  # of seaborn's notebook, whose letters have 12 points
+
 RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "text.parse_math": False,  # a folder may be called Ba$$in
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "legend.handlelength": 1,
-    "legend.handletextpad": 0.4,
-    "legend.columnspacing": 1.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **sns.axes_style(
+        "ticks",
+        {"axes.spines.top": False, "axes.spines.right": False}
+        | dict.fromkeys(["axes.edgecolor", "axes.labelcolor", "text.color"], INK)
+        | dict.fromkeys(["xtick.color", "ytick.color"], INK),
+    ),
+    **{name: SIZE * size for name, size in sns.plotting_context("notebook").items()},
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.4,
     "axes.linewidth": 0.6,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
-    "lines.linewidth": 0.9,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "text.parse_math": False,  # a folder may be called Ba$$in
+    "legend.frameon": False,
+    "legend.handlelength": 1,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.5,
     "figure.dpi": 100,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # letters stay text, in an embedded font that journals accept

@@ -10,11 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from workflow.lib.data.splits import HELD
+from workflow.lib.show.figures import PUBLISHED, drawable
 from workflow.lib.study import model, networks
-
-FIGURES = ("figure1", "figure2", "figure8", "figure3", "figure4", "figure5", "figure6", "figure7",
-           "pareto", "sensitivity")  # fmt: skip
-"""All figures. Published numbers are enough for the first three."""
 
 PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
 """How images are shown in a study that has nothing but logits."""
@@ -129,7 +126,7 @@ class PublishedStudy:
     band: list[float]
     ensemble: str = "unstated"
     pairs: list[list[str]] = field(default_factory=list)
-    figures: list[str] = field(default_factory=lambda: list(FIGURES[:3]))
+    figures: list[str] = field(default_factory=lambda: list(PUBLISHED))
     stages: tuple[str, ...] = ("published",)
     # What only a study that is measured has.
     alongside = None
@@ -157,8 +154,6 @@ class Study:
     ----------
     geometries : dict of str to dict
         `size`, `crop`, `interpolation` and `channels` of each geometry in use.
-    figures : list of str
-        Names of those that it can draw.
     preprocessing : dict of str to dict
         How public networks want their images, as `workflow.lib.study.networks.FOUND`.
     """
@@ -179,7 +174,6 @@ class Study:
     greedy: Greedy
     features: Features
     downstream: Downstream | None
-    figures: list[str]
     preprocessing: dict[str, dict]
     alongside: PublishedStudy | None = None
 
@@ -191,6 +185,11 @@ class Study:
     def stages(self) -> list[str]:
         """Files of rules that it needs, in running order."""
         return [stage for stage in STAGES if stage != "downstream" or self.downstream]
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures that it can draw."""
+        return drawable(self)
 
     @property
     def tables(self) -> list[str]:
@@ -254,6 +253,7 @@ class Study:
         """What was chosen and what follows, of plain types."""
         values = asdict(self) | {
             "published": None,
+            "figures": self.figures,
             "dataset": self.dataset.settings,
             "greedy": self.greedy.model_dump(),
             "features": self.features.model_dump(),
@@ -271,14 +271,6 @@ def complete_published(file: model.PublishedFile) -> PublishedStudy:
 def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> Study:
     """Complete a study without mistakes."""
     made = _networks(file)
-    downstream = _downstream(file) if file.downstream else None
-    drawn = {
-        "figure3": file.pairs,
-        "figure4": file.pairs,
-        "figure5": file.bases,
-        "figure6": file.probed,
-        "figure7": downstream,
-    }
     public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
     named = {"models": file.probed, "base": file.base}
     chosen = {"bases": file.bases, "pool": file.pool}
@@ -299,8 +291,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
         geometries=_geometries(file, made),
         greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
         features=Features.model_construct(**file.features.model_dump() | named),
-        downstream=downstream,
-        figures=[name for name in FIGURES if drawn.get(name, True)],
+        downstream=_downstream(file) if file.downstream else None,
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )

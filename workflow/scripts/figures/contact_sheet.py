@@ -84,10 +84,8 @@ def contact_sheet(
             draw_image(ax, pixels[row["row"]], describe(row))
         # Fixed places: sheets of all pairs have the same layout.
         height = figure.get_size_inches()[1]
-        block.subplots_adjust(
-            left=0.03, right=0.97, top=1 - 0.32 / height, bottom=0.46 / height, wspace=0.12,
-            hspace=0.5,
-        )  # fmt: skip
+        ends = {"top": 1 - 0.32 / height, "bottom": 0.46 / height}
+        block.subplots_adjust(left=0.03, right=0.97, wspace=0.12, hspace=0.5, **ends)
     plots.save(figure, png)
 
 
@@ -114,8 +112,8 @@ def choose(rows: pd.DataFrame, number: int) -> pd.DataFrame:
         alone = rows[rows["outcome"] == f"only_{member}"]
         best = alone.sort_values(f"confidence_{member}", ascending=False, kind="stable")[:number]
         parts.append(best.assign(rank=np.arange(1, len(best) + 1)))
-    columns = ["pair", "outcome", "rank", "row", "id", "class", "prediction_1", "prediction_2",
-               "confidence_1", "confidence_2", "theta"]  # fmt: skip
+    columns = ["pair", "outcome", "rank", "row", "id", "class", "prediction_1", "prediction_2"]
+    columns += ["confidence_1", "confidence_2", "theta"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
@@ -135,10 +133,8 @@ def draw_image(ax: Axes, pixels: np.ndarray, text: str) -> None:
     tiny = pixels.shape[-1] <= TINY
     colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # of grey, too
     ax.imshow(np.moveaxis(colours, 0, -1), interpolation="nearest" if tiny else "antialiased")
-    ax.text(
-        0.5, -0.04, text, transform=ax.transAxes, ha="center", va="top", fontsize=5.5,
-        linespacing=1.1,
-    )  # fmt: skip
+    below = {"transform": ax.transAxes, "ha": "center", "va": "top"}
+    ax.text(0.5, -0.04, text, fontsize=5.5, linespacing=1.1, **below)
 
 
 if "snakemake" in globals():

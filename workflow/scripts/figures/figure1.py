@@ -11,6 +11,8 @@ from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import COLUMN_WIDTH, RC
 
+X = "error_inconsistency"
+
 
 @rc_context(RC)
 def figure1(*, table: str, pdf: str, svg: str, png: str) -> None:
@@ -23,9 +25,9 @@ def figure1(*, table: str, pdf: str, svg: str, png: str) -> None:
     pdf, svg, png : str
         Figure in three formats, to write.
     """
-    rows = read_table(table)
+    rows = plots.in_percent(read_table(table), X)
     figure, (ax,) = plots.subplots(COLUMN_WIDTH, 2.3)
-    plots.draw_strip(ax, rows, "error_inconsistency")
+    plots.draw_strip(ax, rows, X)
     ax.set_xlabel("Error inconsistency with the base (%)")
     plots.save(figure, pdf, svg, png)
 

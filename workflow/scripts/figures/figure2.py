@@ -39,7 +39,7 @@ def figure2(*, table: str, mean: str, label: list[list[str]], pdf: str, svg: str
     pdf, svg, png : str
         Figure in three formats, to write.
     """
-    rows = read_table(table)
+    rows = plots.in_percent(read_table(table), X, *QUANTITIES)
     figure, axes = plots.subplots(TEXT_WIDTH, 2.5, columns=len(QUANTITIES))
     fits = rows[rows["what"] == "fit"].set_index("quantity")
     for ax, (column, title) in zip(axes, QUANTITIES.items(), strict=True):
@@ -51,7 +51,7 @@ def figure2(*, table: str, mean: str, label: list[list[str]], pdf: str, svg: str
             ax.set_title(text.replace("-", "−"), loc="left")
     if mean == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
-    plots.add_legend(figure, rows)
+    plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
     wanted = [set(pair) for pair in label]
     named = rows[[set(pair) in wanted for pair in zip(rows["base"], rows["model"], strict=True)]]
     for ax, column in zip(axes, QUANTITIES, strict=True):

@@ -11,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -45,18 +46,12 @@ def figure3(*, specialisation: str, table: str, pdf: str, svg: str, png: str) ->
         Figure in three formats, to write.
     """
     rows = read_table(specialisation)
-    counted = read_table(table)
+    counted = plots.in_percent(read_table(table), "share")
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
-    if not pairs:
-        figure, (ax,) = plots.subplots(3.3, 1.5)
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no pairs configured", ha="center", va="center")
-        plots.save(figure, pdf, svg, png)
-        return
     figure = Figure(figsize=(2.3 * max(len(pairs), 1.4), 4.2), layout="constrained")
     axes = figure.subplots(2, len(pairs), squeeze=False, height_ratios=[1.55, 1])
     limits = plane_limits(rows)
-    tallest = 100 * counted["share"].where(counted["what"] == "histogram").max()
+    tallest = counted["share"].where(counted["what"] == "histogram").max()
     for number, (pair, plane, below) in enumerate(zip(pairs, *axes, strict=True)):
         mine = counted[counted["pair"] == pair["pair"].iloc[0]]
         draw_plane(plane, pair, mine, limits)
@@ -94,17 +89,15 @@ def draw_plane(
     low, high = limits
     y, x = (log_odds(pair[f"confidence_{member}"].to_numpy().clip(low, high)) for member in (1, 2))
     start, stop = log_odds(np.array(limits))
-    ax.hexbin(
-        x, y, gridsize=32, extent=(start, stop, start, stop), mincnt=1, cmap="Greys",
-        norm=LogNorm(0.5, max(len(pair) / 10, 10)), linewidths=0.1, rasterized=True, zorder=0,
-    )  # fmt: skip
+    ink = {"rasterized": True, "zorder": 0, "cmap": "Greys", "linewidths": 0.1}
+    ink["norm"] = LogNorm(0.5, max(len(pair) / 10, 10))
+    ax.hexbin(x, y, gridsize=32, extent=(start, stop, start, stop), mincnt=1, **ink)
     # In the order of the dataset, so that neither colour lies above the other.
     alone = pair["outcome"].isin(["only_1", "only_2"]).to_numpy()
-    ax.scatter(
-        x[alone], y[alone], s=float(np.clip(60 / np.sqrt(max(alone.sum(), 1)), 0.8, 2.2)) ** 2,
-        c=[LINES[outcome]["color"] for outcome in pair["outcome"][alone]],
-        alpha=0.6, linewidths=0, rasterized=True, zorder=2,
-    )  # fmt: skip
+    ink = {"rasterized": True, "alpha": 0.6, "linewidth": 0, "legend": False}
+    ink["s"] = float(np.clip(60 / np.sqrt(max(alone.sum(), 1)), 0.8, 2.2)) ** 2
+    ink["palette"] = {outcome: look["color"] for outcome, look in LINES.items()}
+    sns.scatterplot(x=x[alone], y=y[alone], hue=pair["outcome"].to_numpy()[alone], ax=ax, **ink)
     ax.plot([start, stop], [start, stop], color=INK, linewidth=0.5, zorder=1)
     for theta in table.loc[table["what"] == "prevailing", "theta"].dropna():
         slope = np.tan(theta + np.pi / 4)
@@ -145,19 +138,18 @@ def draw_histograms(ax: Axes, pair: pd.DataFrame, table: pd.DataFrame) -> None:
     }
     bars = table[table["what"] == "histogram"]
     for outcome, group in bars.groupby("outcome", sort=False):
-        edges = np.append(group["bin_low"], group["bin_high"].iloc[-1])
-        label = f"{names[outcome]}, n = {group['count'].sum():,.0f}"
-        shares = 100 * group["share"].fillna(0)
-        ax.stairs(shares, edges, label=label, zorder=3, **LINES[outcome])
+        middles = group.assign(theta=(group["bin_low"] + group["bin_high"]) / 2)
+        edges = [*group["bin_low"], group["bin_high"].iloc[-1]]
+        look = LINES[outcome] | {"element": "step", "fill": False, "zorder": 3}
+        look["label"] = f"{names[outcome]}, n = {group['count'].sum():,.0f}"
+        sns.histplot(middles, x="theta", weights="share", bins=edges, ax=ax, **look)
     ax.axvline(0, color=PALE, linewidth=0.5, zorder=1)
     for theta in table.loc[table["what"] == "prevailing", "theta"].dropna():
         ax.axvline(theta, zorder=2, **DOTTED)
     ax.set_xlim(bars["bin_low"].min(), bars["bin_high"].max())
-    ax.set_xlabel("Specialisation angle θ (radians)")
-    ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), fontsize=6, handlelength=1.8,
-        labelspacing=0.25, borderaxespad=0.2, borderpad=0.2,
-    )  # fmt: skip
+    ax.set(xlabel="Specialisation angle θ (radians)", ylabel="")
+    close = {"labelspacing": 0.25, "borderaxespad": 0.2, "borderpad": 0.2}
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), fontsize=6, handlelength=1.8, **close)
 
 
 def log_odds(confidence: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ specialises: it gets the class right more often (see `class_specialisation`).
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
@@ -38,18 +38,16 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
         rows.to_csv(part, sep="\t", index=False)
 
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
-    if not pairs:
-        figure, (ax,) = plots.subplots(3.3, 1.5)
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no pairs configured", ha="center", va="center")
-        plots.save(figure, pdf, svg, png)
-        return
     groups = int((pairs[0]["what"] == "group").sum())
     figure = Figure(figsize=(TEXT_WIDTH, 1.35 * len(pairs) + 0.7), layout="constrained")
     axes = figure.subplots(
-        len(pairs), 1 + (groups > 0), squeeze=False, sharex="col", sharey=True,
+        len(pairs),
+        1 + (groups > 0),
+        squeeze=False,
+        sharex="col",
+        sharey=True,
         width_ratios=[SLOTS, groups] if groups else [1],
-    )  # fmt: skip
+    )
     axes[0][0].set_ylim(find_limits(rows))
     for pair, panels in zip(pairs, axes, strict=True):
         draw_classes(panels[0], pair[pair["what"] == "class"])
@@ -73,19 +71,14 @@ def find_limits(rows: pd.DataFrame) -> tuple[float, float]:
 def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
     """Draw each class of a pair at its index, with names if there are few."""
     few = len(classes) <= NAMED
-    x = classes["label"].to_numpy()
+    x, ends = classes["label"], (classes["theta_low"], classes["theta_high"])
+    bars = {"linewidth": 1.2} if few else {"linewidth": 0.5, "alpha": 0.6, "rasterized": True}
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
-    ax.vlines(
-        x, classes["theta_low"], classes["theta_high"],
-        color=PALE, linewidth=1.2 if few else 0.5, alpha=1.0 if few else 0.6, zorder=2,
-        rasterized=not few,
-    )  # fmt: skip
-    plain = classes["specialist"].isna().to_numpy()
-    ax.plot(
-        x[plain], classes["theta"][plain], linestyle="none", marker="o", zorder=3,
-        markersize=3.2 if few else 1.1, color="#777777", markeredgewidth=0,
-    )  # fmt: skip
-    mark_specialists(ax, x, classes, 5.0 if few else 3.0)
+    ax.vlines(x, *ends, color=PALE, zorder=2, **bars)
+    plain = classes[classes["specialist"].isna()]
+    dots = {"color": "#777777", "s": 10 if few else 1.2, "linewidth": 0, "zorder": 3}
+    sns.scatterplot(plain, x="label", y="theta", ax=ax, **dots)
+    mark_specialists(ax, classes, "label", 25 if few else 9)
     ax.set_xlim(x.min() - 0.6, x.max() + 0.6)
     if few:
         ax.set_xticks(x, classes["class"], rotation=35, ha="right", rotation_mode="anchor")
@@ -95,50 +88,44 @@ def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
 
 def draw_groups(ax: Axes, groups: pd.DataFrame) -> None:
     """Draw each group of a pair as the band of its interval, with its mean."""
-    x = np.arange(len(groups))
-    low, high = groups["theta_low"].to_numpy(), groups["theta_high"].to_numpy()
+    x, low = np.arange(len(groups)), groups["theta_low"]
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
-    ax.bar(x, high - low, bottom=low, width=0.7, color=PALE, alpha=0.7, zorder=2)
+    band = {"color": PALE, "alpha": 0.7, "linewidth": 0, "zorder": 2}
+    ax.bar(x, groups["theta_high"] - low, bottom=low, width=0.7, **band)
     ax.hlines(groups["theta"], x - 0.35, x + 0.35, color=INK, linewidth=0.9, zorder=3)
-    mark_specialists(ax, x, groups, 5.0)
+    mark_specialists(ax, groups.assign(x=x), "x", 25)
     ax.set_xlim(-0.7, len(groups) - 0.3)
     ax.set_xticks(x, groups["class"], rotation=35, ha="right", rotation_mode="anchor")
 
 
-def mark_specialists(ax: Axes, x: np.ndarray, rows: pd.DataFrame, size: float) -> None:
+def mark_specialists(ax: Axes, rows: pd.DataFrame, x: str, size: float) -> None:
     """Mark classes or groups in which a model specialises with its category's marker."""
-    for member in (1, 2):
-        mine = (rows["specialist"] == rows[f"model_{member}"]).to_numpy()
-        look = specialist_look(rows, member)
-        ax.plot(x[mine], rows["theta"][mine], markersize=size, zorder=4, **look)
-
-
-def specialist_look(rows: pd.DataFrame, member: int) -> dict:
-    """How a model of a pair is marked; the second is hollow if both are of one category."""
-    look = LOOKS[rows[f"category_{member}"].iloc[0]]
-    hollow = member == 2 and (rows["category_1"] == rows["category_2"]).iloc[0]
-    return {
-        "linestyle": "none",
-        "marker": look.marker,
-        "markerfacecolor": "white" if hollow else look.colour,
-        "markeredgecolor": look.colour if hollow else "white",
-        "markeredgewidth": 0.8 if hollow else 0.3,
-    }
+    second = rows["specialist"] == rows["model_2"]
+    marked = rows.assign(category=rows["category_2"].where(second, rows["category_1"]))
+    marked = marked[rows["specialist"].notna()]
+    hollow = second & (rows["category_1"] == rows["category_2"])
+    plots.draw_points(ax, marked, x, "theta", hollow=hollow, s=size, alpha=1, zorder=4)
+    ax.set(xlabel="", ylabel="")
 
 
 def add_key(ax: Axes, pair: pd.DataFrame) -> None:
-    """Say above a panel which pair it is of, and in how many classes each model specialises."""
-    classes = pair[pair["what"] == "class"]
+    """Say above a panel which pair it is of, and in how many classes each model specialises.
+
+    The second model's marker is hollow if both are of one category.
+    """
+    classes, first = pair[pair["what"] == "class"], pair.iloc[0]
     handles = []
-    for member, sign in ((1, "above 0"), (2, "below 0")):
-        count = int((classes["specialist"] == classes[f"model_{member}"]).sum())
-        name = pair[f"name_{member}"].iloc[0]
-        label = f"{escape.label(name)} ({sign}): specialist in {count} of {len(classes):,} classes"
-        handles.append(Line2D([], [], label=label, markersize=5, **specialist_look(pair, member)))
-    key = ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1,
-        borderpad=0.2, fontsize=6.5,
-    )  # fmt: skip
+    for member, side in ((1, "above 0"), (2, "below 0")):
+        count = int((classes["specialist"] == first[f"model_{member}"]).sum())
+        name = escape.label(first[f"name_{member}"])
+        label = f"{name} ({side}): specialist in {count} of {len(classes):,} classes"
+        look = LOOKS[first[f"category_{member}"]]
+        hollow = member == 2 and first["category_1"] == first["category_2"]
+        edge = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
+        looks = {"marker": look.marker, "color": look.colour, "markersize": 5} | edge
+        handles.append(plots.marker_key(label, markeredgewidth=0.8 if hollow else 0.3, **looks))
+    close = {"borderaxespad": 0.1, "borderpad": 0.2, "fontsize": 6.5}
+    key = ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **close)
     # Long names may run on above the groups; the title keeps the line free.
     key.set_in_layout(False)
     ax.set_title(" ")

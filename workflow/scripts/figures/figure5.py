@@ -9,20 +9,20 @@ import math
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
-from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
-from workflow.lib.study.categories import BASE, CATEGORIES
+from workflow.lib.show.style import INK, PALE, RC, TEXT_WIDTH
 
 COLUMNS = 4  # panels side by side
-LINES = {False: "-", True: (0, (3, 1.5))}  # by replacement
+LINES = {False: "", True: (3, 1.5)}  # dashes by replacement
 SELECTED = {"held-out": "held-out images", "paper": "test images (as in the paper)"}
+ALONE = {"marker": "o", "markersize": 3, "color": INK, "linestyle": "none"}
 
 
 @rc_context(RC)
@@ -66,14 +66,15 @@ def figure5(
     figure = Figure(figsize=(TEXT_WIDTH, 0.85 + 1.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     last = table["step"].max() + 1
-    gains = 100 * np.array([table["gain"].min(), table["gain"].max()])
+    table = plots.in_percent(table, "accuracy", "gain").assign(members=table["step"] + 1)
+    gains = np.array([table["gain"].min(), table["gain"].max()])
     room = 0.1 * max(np.ptp(gains), 0.5)
     for ax, base in zip(axes.flat, bases, strict=False):
         own = table[table["base"] == base]
         draw_base(ax, own, protocol)
         # Each panel about its own base, with the same room for gains, so that these compare.
-        start = 100 * own["accuracy"].iloc[0]
-        ax.set(xlim=(0.7, last + 0.3), ylim=start + gains + [-room, room])
+        start = own["accuracy"].iloc[0]
+        ax.set(xlim=(0.7, last + 0.3), ylim=start + gains + [-room, room], xlabel="", ylabel="")
         ax.set_xticks(range(1, last + 1, math.ceil(last / 10)))
         ax.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
     for ax in axes.flat[len(bases) :]:
@@ -93,72 +94,59 @@ def draw_base(ax: Axes, table: pd.DataFrame, protocol: str) -> None:
     ----------
     ax : Axes
     table : DataFrame
-        Of `figure5`, of one base.
+        Of `figure5`, of one base, with `members`, and in per cent.
     protocol : str
         Which one stands out.
     """
     steps = table[table["what"] == "step"]
-    alone = steps.iloc[0]
-    ax.axhline(100 * alone["accuracy"], color=PALE, linewidth=0.6, zorder=0)
-    for strong in (False, True):
-        chosen = steps[(steps["protocol"] == protocol) == strong]
-        # With replacement below: it often covers the other, not the other way round.
-        for replacement, path in sorted(chosen.groupby("replacement"), reverse=True):
-            ax.plot(
-                path["step"] + 1,
-                100 * path["accuracy"],
-                color=INK if strong else PALE,
-                linewidth=1.0 if strong else 0.8,
-                linestyle=LINES[replacement],
-                zorder=2 + strong,
-            )
-            for row in path[path["step"] > 0].to_dict("records"):
-                ax.plot(row["step"] + 1, 100 * row["accuracy"], **_marker(row["category"], strong))
-    for row in table[table["what"] == "first"].query("raises == False").to_dict("records"):
-        x, y = row["step"] + 1, 100 * row["accuracy"]
-        ax.plot([1, x], [100 * alone["accuracy"], y], color=INK, linestyle=":", linewidth=0.8)
-        hollow = {"markerfacecolor": "white", "markeredgecolor": LOOKS[row["category"]].colour}
-        ax.plot(x, y, **_marker(row["category"], strong=True) | hollow | {"markeredgewidth": 1.0})
-    ax.plot(1, 100 * alone["accuracy"], zorder=5, **_base_marker())
-    name = alone["base_name"]
+    start = steps["accuracy"].iloc[0]
+    ax.axhline(start, color=PALE, linewidth=0.6, zorder=0)
+    # With replacement below: it often covers the other, not the other way round.
+    order = sorted(SELECTED, key=lambda name: name == protocol)
+    look = {"palette": [PALE, INK], "style_order": [True, False], "dashes": LINES}
+    xy = {"x": "members", "y": "accuracy", "ax": ax, "estimator": None, "legend": False}
+    sns.lineplot(steps, hue="protocol", hue_order=order, style="replacement", **look, **xy)
+    added, studied = steps["step"] > 0, steps["protocol"] == protocol
+    xy = "members", "accuracy"
+    plots.draw_points(ax, steps[added & ~studied], *xy, s=12, alpha=0.4, zorder=2.1)
+    plots.draw_points(ax, steps[added & studied], *xy, s=25, alpha=1, zorder=4)
+    first = _not_added(table)
+    for row in first.to_dict("records"):
+        ax.plot([1, row["members"]], [start, row["accuracy"]], color=INK, linestyle=":")
+    hollow = pd.Series(True, first.index)
+    plots.draw_points(ax, first, *xy, hollow=hollow, s=25, alpha=1, zorder=4)
+    ax.plot(1, start, zorder=5, **ALONE)
+    name = steps["base_name"].iloc[0]
     ax.set_title(name if len(name) < 30 else f"{name[:28]}…", loc="left")
 
 
-def _marker(category: str, strong: bool) -> dict:
-    """Give the looks of an added member, as keywords of `Axes.plot`."""
-    if strong:
-        return plots.faint(category) | {"alpha": 1, "markersize": 5, "zorder": 4}
-    return plots.faint(category) | {"alpha": 0.4, "markersize": 3.5, "zorder": 2}
-
-
-def _base_marker() -> dict:
-    return {"marker": "o", "markersize": 3, "color": INK, "linestyle": "none"}
+def _not_added(table: pd.DataFrame) -> pd.DataFrame:
+    """Choose the best first members that do not raise the accuracy that is selected by."""
+    return table[(table["what"] == "first") & table["raises"].isin([False])]
 
 
 def _add_legend(figure: Figure, table: pd.DataFrame, protocol: str) -> None:
     """Explain markers above all panels, and lines below."""
-    added = table[table["step"] > 0]
-    shown = [name for name in [BASE, *CATEGORIES] if name in set(added["category"])]
-    base = _base_marker() | {"linestyle": "-", "linewidth": 0.6, "color": PALE}
-    ink = {"markerfacecolor": INK, "markeredgecolor": INK}
-    handles = [Line2D([], [], label="Base alone", **base, **ink)]
-    handles += [Line2D([], [], label=LOOKS[c].name, **_marker(c, strong=True)) for c in shown]
-    if (added["what"] == "first").any() and (added["raises"] == False).any():  # noqa: E712
-        hollow = {"marker": "o", "markerfacecolor": "white", "markersize": 5}
-        label = "Best first member, not added"
-        handles.append(Line2D([], [], label=label, color=INK, linestyle=":", **hollow))
+    base = {"linestyle": "-", "markerfacecolor": INK, "markeredgecolor": INK, "color": PALE}
+    handles = [plots.marker_key("Base alone", **ALONE | base)]
+    added = table.loc[table["step"] > 0, "category"]
+    handles += plots.category_keys(added, markersize=5, alpha=1)
+    if len(_not_added(table)):
+        hollow = {"marker": "o", "markerfacecolor": "white", "markersize": 5, "linestyle": ":"}
+        handles.append(plots.marker_key("Best first member, not added", color=INK, **hollow))
+    plots.add_legend(figure, handles)
+    steps = table[table["what"] == "step"]
+    drawn = set(zip(steps["protocol"], steps["replacement"], strict=True))
     lines = [
-        Line2D(
-            [],
-            [],
-            label=f"Selected on {SELECTED[own]}, {'with' if again else 'without'} replacement",
+        plots.marker_key(
+            f"Selected on {SELECTED[own]}, {'with' if again else 'without'} replacement",
             color=INK if own == protocol else PALE,
-            linestyle=LINES[again],
+            linestyle=(0, LINES[again]) if again else "-",
         )
         for own in sorted(SELECTED, key=lambda name: name != protocol)
         for again in (False, True)
+        if (own, again) in drawn
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     figure.legend(handles=lines, loc="outside lower center", ncols=2, handlelength=2.2)
 
 

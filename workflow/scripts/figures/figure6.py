@@ -6,14 +6,14 @@ is drawn. Intervals over the models of a category (95 %, Student's t-distributio
 """
 
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
-from workflow.lib.show.style import INK, LOOKS, RC, TEXT_WIDTH
-from workflow.lib.study.categories import CATEGORIES
+from workflow.lib.show.style import BY_CATEGORY, INK, RC, TEXT_WIDTH
 
 
 @rc_context(RC)
@@ -37,7 +37,7 @@ def figure6(
     pdf, svg, png : str
         Figure in three formats, to write.
     """
-    rows = read_table(table)
+    rows = plots.in_percent(read_table(table), "accuracy", "target")
     figure, (combined, compressed, needed) = plots.subplots(
         TEXT_WIDTH, 2.6, columns=3, width_ratios=[1.2, 1.2, 1]
     )
@@ -46,25 +46,25 @@ def figure6(
     combined.set_xticks(sorted(rows["share"].dropna().unique()))
     draw_curves(compressed, rows[rows["panel"] == "compressed"], "dimensions")
     goal = float(rows.loc[rows["panel"] == "needed", "target"].iloc[0])
-    compressed.axhline(100 * goal, color=INK, linewidth=0.6, linestyle=":")
+    compressed.axhline(goal, color=INK, linewidth=0.6, linestyle=":")
     compressed.annotate(
-        f"target {100 * goal:.1f} %",
-        (0.02, 100 * goal),
+        f"target {goal:.1f} %",
+        (0.02, goal),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2),
         textcoords="offset points",
         fontsize=6,
     )
-    compressed.set(xlabel=f"Dimensions kept ({direction} {statistic})")
+    compressed.set(xlabel=f"Dimensions kept ({direction} {statistic})", ylabel="")
     compressed.set_xscale("log", base=2)
     compressed.xaxis.set_major_formatter(ScalarFormatter())
     compressed.xaxis.set_minor_locator(NullLocator())
     for ax, panel in ((combined, "combined"), (compressed, "compressed")):
-        values = 100 * rows.loc[(rows["panel"] == panel) & (rows["what"] == "mean"), "accuracy"]
-        ax.set_ylim(*limits(values, 100 * goal, shown=panel == "compressed"))
-    plots.draw_strip(needed, rows[rows["panel"] == "needed"], "dimensions", scale=1)
+        values = rows.loc[(rows["panel"] == panel) & (rows["what"] == "mean"), "accuracy"]
+        ax.set_ylim(*limits(values, goal, shown=panel == "compressed"))
+    plots.draw_strip(needed, rows[rows["panel"] == "needed"], "dimensions")
     needed.set_xlabel("Dimensions to reach the target")
-    plots.add_legend(figure, rows[rows["panel"] == "needed"])
+    plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
     probes = rows[(rows["what"] == "model") & (rows["panel"] != "needed")]
     failed = int((~probes["converged"]).sum())
     if failed:
@@ -93,23 +93,13 @@ def draw_curves(ax: Axes, table: pd.DataFrame, x: str) -> None:
     x : str
         Column of the horizontal axis.
     """
-    for (category, _), curve in table[table["what"] == "model"].groupby(["category", "model"]):
-        curve, look = curve.sort_values(x), LOOKS[category]
-        ax.plot(curve[x], 100 * curve["accuracy"], color=look.colour, alpha=0.35, linewidth=0.6)
-    means = table[table["what"] == "mean"]
-    for category in [name for name in CATEGORIES if name in set(means["category"])]:
-        curve, look = means[means["category"] == category].sort_values(x), LOOKS[category]
-        ax.plot(
-            curve[x],
-            100 * curve["accuracy"],
-            color=look.colour,
-            marker=look.marker,
-            markersize=3.5,
-            markeredgecolor="white",
-            markeredgewidth=0.3,
-            linewidth=1.2,
-        )
-    ax.grid(axis="y", color="#DDDDDD", linewidth=0.4)
+    palette = BY_CATEGORY["palette"]
+    each, strong = {"alpha": 0.35, "linewidth": 0.6}, {"linewidth": 1.2, "markersize": 3.5}
+    common = {"x": x, "y": "accuracy", "estimator": None, "legend": False, "ax": ax}
+    models, means = (table[table["what"] == what] for what in ("model", "mean"))
+    sns.lineplot(models, units="model", hue="category", palette=palette, **common, **each)
+    sns.lineplot(means, dashes=False, **BY_CATEGORY, **common, **strong, markeredgewidth=0.3)
+    ax.grid(axis="y")
 
 
 if "snakemake" in globals():

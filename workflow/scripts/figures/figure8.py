@@ -28,7 +28,7 @@ def figure8(*, table: str, pdf: str, svg: str, png: str) -> None:
     pdf, svg, png : str
         Figure in three formats, to write.
     """
-    rows = read_table(table)
+    rows = plots.in_percent(read_table(table), *QUANTITIES)
     figure, axes = plots.subplots(TEXT_WIDTH, 2.3, columns=len(QUANTITIES), sharey=True)
     for ax, (column, label) in zip(axes, QUANTITIES.items(), strict=True):
         plots.draw_strip(ax, rows, column)

@@ -8,9 +8,9 @@ fall, where the choice was luck.
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from workflow.lib.outputs.tables import read_table
@@ -18,12 +18,10 @@ from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, RC, TEXT_WIDTH
 
-# Label, marker and colour by number of members: lighter to darker, at steps that remain in grey.
-SIZES = {
-    1: ("Single model", "o", "#9C9C9C"),
-    2: ("Pair", "s", "#3F8FC4"),
-    3: ("Triple", "^", "#123A63"),
-}
+# By number of members. Colours from lighter to darker, at steps that remain in grey.
+SIZES = {1: "Single model", 2: "Pair", 3: "Triple"}
+COLOURS = {1: "#9C9C9C", 2: "#3F8FC4", 3: "#123A63"}
+MARKERS = {1: "o", 2: "s", 3: "^"}
 # Column of the cost and of its front, and the axis.
 PANELS = {
     "parameters": ("pareto", "Parameters"),
@@ -49,21 +47,27 @@ def pareto(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
     with replacing(tsv) as part:
         drawn.to_csv(part, sep="\t", index=False)
 
+    drawn = plots.in_percent(drawn, "accuracy")
     figure, axes = plots.subplots(TEXT_WIDTH, 3.2, columns=2, sharey=True)
     for ax, (column, (front, title)) in zip(axes, PANELS.items(), strict=True):
         draw_costs(ax, drawn, column, front)
         ax.set_xlabel(title)
     # Weak single models would take most of the room.
     worth = drawn[(drawn["size"] > 1) | drawn["pareto"] | drawn["pareto_speed"]]
-    shown = 100 * (drawn if worth.empty else worth)["accuracy"]
+    shown = (drawn if worth.empty else worth)["accuracy"]
     room = 0.15 * np.ptp(shown) + 0.2
     axes[0].set_ylim(shown.min() - room, shown.max() + 2 * room)
     axes[0].set_ylabel("Accuracy on test images (%)")
-    line = Line2D([], [], color=INK, label="Pareto front, chosen on calibration images")
-    handles = [Line2D([], [], label=SIZES[size][0], **_marker(size)) for size in SIZES]
-    figure.legend(handles=[*handles, line], loc="outside upper center", ncols=4)
+    line = plots.marker_key("Pareto front, chosen on calibration images", color=INK, linestyle="-")
+    handles = [
+        plots.marker_key(
+            SIZES[size], marker=MARKERS[size], color=COLOURS[size], markersize=4, alpha=0.75
+        )
+        for size in sorted(set(drawn["size"]))
+    ]
+    plots.add_legend(figure, [*handles, line])
     for ax, (column, (front, _)) in zip(axes, PANELS.items(), strict=True):
-        plots.label_points(ax, named(drawn, column, front), "x", "accuracy")
+        plots.label_points(ax, named(drawn, column, front), column, "accuracy")
     plots.save(figure, pdf, svg, png)
 
 
@@ -89,17 +93,15 @@ def draw_costs(ax: Axes, table: pd.DataFrame, column: str, front: str) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(EngFormatter(sep="") if column == "parameters" else "{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    # The cheap ones are few, and lie on top.
-    for size in sorted(SIZES, reverse=True):
-        own = known[known["size"] == size]
-        ax.plot(own[column], 100 * own["accuracy"], **_marker(size))
     best = known[known[front]].sort_values([column, "accuracy"])
-    ax.plot(
-        best[column], 100 * best["accuracy"], color=INK, drawstyle="steps-post", zorder=3,
-    )  # fmt: skip
-    for size, own in best.groupby("size"):
-        chosen = {"alpha": 1, "markeredgecolor": INK, "markeredgewidth": 0.8, "zorder": 4}
-        ax.plot(own[column], 100 * own["accuracy"], **_marker(size) | chosen)
+    ax.plot(best[column], best["accuracy"], color=INK, drawstyle="steps-post", zorder=3)
+    by_size = {"hue": "size", "palette": COLOURS, "style": "size", "markers": MARKERS}
+    common = {"x": column, "y": "accuracy", "s": 16, "legend": False, "ax": ax}
+    # The cheap ones are few, and lie on top.
+    cheap = known.sort_values("size", ascending=False, kind="stable")
+    sns.scatterplot(cheap, alpha=0.75, edgecolor="white", linewidth=0.3, **by_size, **common)
+    if len(best):
+        sns.scatterplot(best, edgecolor=INK, linewidth=0.8, zorder=4, **by_size, **common)
     ax.margins(0.08)
 
 
@@ -114,31 +116,13 @@ def named(table: pd.DataFrame, column: str, front: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `name`, `accuracy` (a fraction), and `x`, the cost in hundreds, as `plots.label_points`
-        takes it.
+        Rows of `table`, with `name`.
     """
     best = table[table[front]].dropna(subset=[column]).sort_values([column, "accuracy"])
     chosen = (
         np.unique(np.linspace(0, len(best) - 1, NAMED).round().astype(int)) if len(best) else []
     )
-    points = best.iloc[chosen]
-    return pd.DataFrame(
-        {"name": points["names"], "accuracy": points["accuracy"], "x": points[column] / 100}
-    )
-
-
-def _marker(size: int) -> dict:
-    """Give the looks of an ensemble of so many members, as keywords of `Axes.plot`."""
-    _, marker, colour = SIZES[size]
-    return {
-        "marker": marker,
-        "color": colour,
-        "markersize": 4,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.3,
-        "alpha": 0.75,
-        "linestyle": "none",
-    }
+    return best.iloc[chosen].rename(columns={"names": "name"})
 
 
 if "snakemake" in globals():

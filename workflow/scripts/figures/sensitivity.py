@@ -1,24 +1,27 @@
 """Draw how the headline numbers move with the choices that the paper leaves open."""
 
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
-from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
+from workflow.lib.show.style import BY_CATEGORY, INK, LOOKS, PALE, RC, TEXT_WIDTH
 from workflow.lib.study.categories import CATEGORIES
 
 PAIRS = {
-    "slope": ("Slope of improvement\nby inconsistency", 1),
-    "correlation": ("Correlation of improvement\nand inconsistency", 1),
-    "improvement": ("Mean improvement\n(percentage points)", 100),
-    "conversion_rate": ("Mean conversion\nrate (%)", 100),
+    "slope": "Slope of improvement\nby inconsistency",
+    "correlation": "Correlation of improvement\nand inconsistency",
+    "improvement": "Mean improvement\n(percentage points)",
+    "conversion_rate": "Mean conversion\nrate (%)",
 }
+GREEDY = {
+    "greedy_gain": "Mean gain of greedy ensembles over\ntheir bases (percentage points)",
+}
+PLAIN = ("slope", "correlation")  # all others are fractions
 TEMPERATURES = {"none": "uncalibrated", "calibration": "held-out T", "test": "T of test images"}
 
 
@@ -37,107 +40,74 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
     with replacing(tsv) as part:
         table.to_csv(part, sep="\t", index=False)
 
+    rows = table.assign(variant=[name_variant(row) for row in table.to_dict("records")])
     figure = Figure(figsize=(TEXT_WIDTH, 3.9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
     axes = above.subplots(1, len(PAIRS), sharey=True)
-    for ax, (number, (label, scale)) in zip(axes, PAIRS.items(), strict=True):
-        rows = table[table["number"] == number]
-        names = [f"{r.mean_}, {TEMPERATURES[r.temperature]}" for r in _named(rows)]
-        draw_values(ax, rows, names, scale)
-        ax.set_xlabel(label)
     greedy, compressed = below.subplots(1, 2, width_ratios=[1, 1.25])
-    rows = table[table["number"] == "greedy_gain"]
-    names = [
-        f"{r.mean_}, {r.protocol}, {'with' if str(r.replacement) == 'True' else 'without'} repeats"
-        for r in _named(rows)
-    ]
-    draw_values(greedy, rows, names, 100)
-    greedy.set_xlabel("Mean gain of greedy ensembles over\ntheir bases (percentage points)")
-    draw_compression(compressed, table[table["number"] == "dimensions"])
-    filled = Line2D([], [], label="the study's choice", **_marker(INK, True))
-    hollow = Line2D([], [], label="another", **_marker(INK, False))
-    figure.legend(handles=[filled, hollow], loc="outside upper center", ncols=2)
+    for ax, (number, label) in zip([*axes, greedy], (PAIRS | GREEDY).items(), strict=True):
+        mine = rows[rows["number"] == number]
+        draw_values(ax, mine if number in PLAIN else plots.in_percent(mine, "value"))
+        ax.set_xlabel(label)
+    needed = rows[rows["number"] == "dimensions"]
+    draw_values(compressed, needed, by_category=True)
+    if len(needed):
+        compressed.set_xlabel("Dimensions to reach the target,\nby category")
+        handles = plots.category_keys(needed["category"], alpha=1)
+        compressed.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6)
+    look = {"marker": "o", "markersize": 4, "color": INK, "markeredgewidth": 0.8}
+    filled = plots.marker_key("the study's choice", **look)
+    plots.add_legend(figure, [filled, plots.marker_key("another", markerfacecolor="white", **look)])
     plots.save(figure, pdf, svg, png)
 
 
-def draw_values(ax: Axes, rows: pd.DataFrame, names: list[str], scale: float) -> None:
-    """Draw one value and its interval a row.
+def name_variant(row: dict) -> str:
+    """Name the choices of a row: those that were made for its number."""
+    if row["number"] in PAIRS:
+        return f"{row['mean']}, {TEMPERATURES[row['temperature']]}"
+    if row["number"] in GREEDY:
+        again = "with" if str(row["replacement"]) == "True" else "without"
+        return f"{row['mean']}, {row['protocol']}, {again} repeats"
+    return f"{row['direction']} {row['statistic']}"
+
+
+def draw_values(ax: Axes, rows: pd.DataFrame, *, by_category: bool = False) -> None:
+    """Draw the values of each variant on a row, with their intervals.
 
     Parameters
     ----------
     ax : Axes
     rows : DataFrame
-        `value`, `value_low`, `value_high`, `chosen`.
-    names : list of str
-        Of the rows.
-    scale : float
-        What to multiply values by.
+        `variant`, `value`, `value_low`, `value_high`, `chosen`, `category`.
+    by_category : bool
+        Draw a marker for each category, one above the other. Their intervals, of few models each,
+        are left to the table.
     """
     if rows.empty:
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "not in this study", transform=ax.transAxes, ha="center", va="center")
         return
-    for place, row in enumerate(rows.to_dict("records")):
-        ends = [scale * row["value_low"], scale * row["value_high"]]
-        if not np.isnan(ends).any():
-            ax.plot(ends, [place, place], color=PALE, linewidth=1.2, zorder=1)
-        ax.plot(scale * row["value"], place, **_marker(INK, row["chosen"]))
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    variants = list(rows["variant"].unique())
+    if by_category:
+        there = [name for name in CATEGORIES if name in set(rows["category"])]
+        looks = {"hue": "category", "hue_order": there, "dodge": 0.13 * (len(there) - 1)}
+        looks |= {"palette": BY_CATEGORY["palette"], "markers": [LOOKS[c].marker for c in there]}
+    else:
+        looks = {"color": INK, "markers": "o"}
+    plain = {"errorbar": None, "linestyle": "none", "legend": False}
+    looks |= {"markersize": 4, "markeredgewidth": 0.8}
+    for chosen, inside in ((True, {}), (False, {"markerfacecolor": "white"})):
+        own, looks = rows[rows["chosen"] == chosen], looks | inside
+        sns.pointplot(own, x="value", y="variant", order=variants, ax=ax, **plain, **looks)
+    if not by_category:
+        ends = rows["value_low"], rows["value_high"]
+        ax.hlines(rows["variant"], *ends, color=PALE, linewidth=1.2, zorder=1)
+    ax.set_ylim(len(variants) - 0.4, -0.6)
+    ax.set_ylabel("")
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=4)
-    ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
-
-
-def draw_compression(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw the dimensions that the target needs, a row each variant and a marker each category.
-
-    Their intervals, of few models each, are left to the table.
-    """
-    if rows.empty:
-        draw_values(ax, rows, [], 1)
-        return
-    variants = rows[["statistic", "direction"]].drop_duplicates().to_records(index=False).tolist()
-    there = [name for name in CATEGORIES if (rows["category"] == name).any()]
-    for place, (statistic, direction) in enumerate(variants):
-        own = rows[(rows["statistic"] == statistic) & (rows["direction"] == direction)]
-        for row in own.to_dict("records"):
-            look = LOOKS[row["category"]]
-            # Apart, so that categories that need the same can be seen.
-            y = place + 0.13 * (there.index(row["category"]) - (len(there) - 1) / 2)
-            marker = {**_marker(look.colour, row["chosen"]), "marker": look.marker}
-            ax.plot(row["value"], y, **marker)
-    names = [f"{direction} {statistic}" for statistic, direction in variants]
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
-    values = rows["value"].dropna()
-    if len(values):
-        room = 0.3 * (values.max() - values.min()) or 1
-        ax.set_xlim(max(0, values.min() - room), values.max() + room)
-    ax.set_xlabel("Dimensions to reach the target,\nby category")
-    handles = [
-        Line2D([], [], label=LOOKS[name].name, **{**_marker(LOOKS[name].colour, True),
-                                                  "marker": LOOKS[name].marker})
-        for name in there
-    ]  # fmt: skip
-    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=6)
-
-
-def _named(rows: pd.DataFrame):
-    return rows.rename(columns={"mean": "mean_"}).itertuples()
-
-
-def _marker(colour: str, chosen: bool) -> dict:
-    return {
-        "marker": "o",
-        "markersize": 4,
-        "color": colour,
-        "markerfacecolor": colour if chosen else "white",
-        "markeredgewidth": 0.8,
-        "linestyle": "none",
-    }
+    ax.margins(x=0.15 if by_category else 0.05)
+    ax.grid(axis="x")
 
 
 if "snakemake" in globals():

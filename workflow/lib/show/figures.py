@@ -1,0 +1,98 @@
+"""The register of figures: where each stands in the report, and which studies can draw it.
+
+A figure is a rule, a script in `workflow/scripts/figures`, a caption in `workflow/report` and a
+line of `FIGURES`, all of one name. The rules read this module, so it imports nothing that draws.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+SECTIONS = {
+    "models": (
+        "Models",
+        "Models differ from the base along one axis, their category. Those whose accuracy lies in "
+        "the band enter the main analyses, so that differences come from the training and not from "
+        "strength.",
+    ),
+    "inconsistency": (
+        "Error inconsistency",
+        "The error inconsistency of two models is the share of the test images that exactly one of "
+        "them gets right.",
+    ),
+    "specialisation": (
+        "Specialisation",
+        "Where two models disagree, the more confident one decides what their ensemble says.",
+    ),
+    "ensembles": (
+        "Ensembles",
+        "What is gained by putting models together, and which ones to choose.",
+    ),
+    "features": (
+        "Features",
+        "What models have learnt, beyond their predictions: their features, combined, compressed, "
+        "and put to another task.",
+    ),
+    "sensitivity": (
+        "Sensitivity",
+        "How the numbers depend on choices that the paper leaves open.",
+    ),
+    "further": ("Further results", ""),
+}
+"""Title and first words of each section of the report, in order."""
+
+
+class Figure(NamedTuple):
+    """A figure, drawn for every study that has what it needs.
+
+    Attributes
+    ----------
+    name : str
+        Stem of its rule, script, caption and files.
+    section : str
+        Of `SECTIONS`, where it stands in the order of `FIGURES`, above the section's tables.
+    title : str
+        Short, as the report's headings and links say it.
+    needs : callable, optional
+        Takes a completed study, and says whether it has what the figure is drawn of.
+    published : bool
+        Whether the published numbers of pairs are enough to draw it.
+    """
+
+    name: str
+    section: str
+    title: str
+    needs: Callable[[object], object] | None = None
+    published: bool = False
+
+
+FIGURES = (
+    Figure("figure1", "inconsistency", "Figure 1", published=True),
+    Figure("figure2", "inconsistency", "Figure 2", published=True),
+    Figure("figure8", "inconsistency", "Figure 8", published=True),
+    Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
+    Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
+    Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
+    Figure("pareto", "ensembles", "Pareto front"),
+    Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
+    Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
+    Figure("sensitivity", "sensitivity", "Sensitivity"),
+)
+
+PUBLISHED = [figure.name for figure in FIGURES if figure.published]
+"""Names of the figures of a study of published numbers."""
+
+
+def drawable(study: object) -> list[str]:
+    """Name the figures that a study on a dataset can draw.
+
+    Parameters
+    ----------
+    study : object
+        With `pairs`, `greedy.bases`, `features.models` and `downstream`.
+
+    Returns
+    -------
+    list of str
+        In the order of the report.
+    """
+    return [figure.name for figure in FIGURES if not figure.needs or figure.needs(study)]
