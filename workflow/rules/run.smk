@@ -1,5 +1,7 @@
 """What happens before and after the jobs of a run, and inside a job of a cluster."""
 
+from pathlib import Path
+
 from workflow.lib.measures.problems import told_problems
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
@@ -14,7 +16,7 @@ onstart:
 
 
 onsuccess:
-    discard_kept(f"results/{STUDY.name}")
+    discard_kept(Path("results", STUDY.name))
     for problem in told_problems(f"results/{STUDY.name}/calibration.tsv"):
         logger.warning(f"Warning: {problem}")
 
