@@ -199,6 +199,6 @@ def test_the_ends_of_a_front_are_among_the_named():
     points = named(table, "parameters", "pareto")
     assert points["name"].iloc[[0, -1]].tolist() == ["a", "h"]
     assert len(points) == 5
-    assert points["x"].tolist() == sorted(points["x"])
-    assert points["x"].iloc[-1] == 7
+    assert points["parameters"].tolist() == sorted(points["parameters"])
+    assert points["parameters"].iloc[-1] == 700
     assert named(table.assign(pareto=False), "parameters", "pareto").empty

@@ -332,6 +332,14 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
                 figure.savefig(part, metadata=METADATA[part.suffix])
 
 
+def save_blank(text: str, *paths: str | os.PathLike) -> None:
+    """Write a figure that only says why there is nothing to draw."""
+    figure, (ax,) = subplots(3.3, 1.5)
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, ha="center", va="center")
+    save(figure, *paths)
+
+
 def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the rows of each kind that have a value in all columns."""
     known = table.dropna(subset=columns)

@@ -48,6 +48,9 @@ def figure3(*, specialisation: str, table: str, pdf: str, svg: str, png: str) ->
     rows = read_table(specialisation)
     counted = plots.in_percent(read_table(table), "share")
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
+    if not pairs:
+        plots.save_blank("no pairs configured", pdf, svg, png)
+        return
     figure = Figure(figsize=(2.3 * max(len(pairs), 1.4), 4.2), layout="constrained")
     axes = figure.subplots(2, len(pairs), squeeze=False, height_ratios=[1.55, 1])
     limits = plane_limits(rows)

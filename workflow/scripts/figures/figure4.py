@@ -38,6 +38,9 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
         rows.to_csv(part, sep="\t", index=False)
 
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
+    if not pairs:
+        plots.save_blank("no pairs configured", pdf, svg, png)
+        return
     groups = int((pairs[0]["what"] == "group").sum())
     figure = Figure(figsize=(TEXT_WIDTH, 1.35 * len(pairs) + 0.7), layout="constrained")
     axes = figure.subplots(
