@@ -5,7 +5,7 @@ line of `FIGURES`, all of one name. The rules read this module, so it imports no
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SECTIONS = {
     "models": (
@@ -61,7 +61,7 @@ class Figure(NamedTuple):
     name: str
     section: str
     title: str
-    needs: Callable[[object], object] | None = None
+    needs: Callable[[Any], object] | None = None
     published: bool = False
 
 
@@ -82,12 +82,12 @@ PUBLISHED = [figure.name for figure in FIGURES if figure.published]
 """Names of the figures of a study of published numbers."""
 
 
-def drawable(study: object) -> list[str]:
+def drawable(study: Any) -> list[str]:
     """Name the figures that a study on a dataset can draw.
 
     Parameters
     ----------
-    study : object
+    study
         With `pairs`, `greedy.bases`, `features.models` and `downstream`.
 
     Returns

@@ -104,8 +104,9 @@ def draw_base(ax: Axes, table: pd.DataFrame, protocol: str) -> None:
     # With replacement below: it often covers the other, not the other way round.
     order = sorted(SELECTED, key=lambda name: name == protocol)
     look = {"palette": [PALE, INK], "style_order": [True, False], "dashes": LINES}
-    xy = {"x": "members", "y": "accuracy", "ax": ax, "estimator": None, "legend": False}
-    sns.lineplot(steps, hue="protocol", hue_order=order, style="replacement", **look, **xy)
+    look |= {"estimator": None, "legend": False, "ax": ax}
+    by = {"hue": "protocol", "hue_order": order, "style": "replacement"}
+    sns.lineplot(steps, x="members", y="accuracy", **by, **look)
     added, studied = steps["step"] > 0, steps["protocol"] == protocol
     xy = "members", "accuracy"
     plots.draw_points(ax, steps[added & ~studied], *xy, s=12, alpha=0.4, zorder=2.1)
