@@ -111,6 +111,13 @@ def test_every_rule_with_a_script_has_the_fingerprint_of_that_script():
             assert len(codes) <= 1
 
 
+def test_imports_for_a_type_checker_alone_are_not_followed(tree):
+    text = FILES["workflow/lib/far.py"] + "if TYPE_CHECKING:\n    import workflow.lib.other\n"
+    write(tree, "workflow/lib/far.py", text)
+    found = dependencies("workflow/scripts/a.py", tree)
+    assert not [entry for entry in found if "other" in entry or "torch" in entry]
+
+
 def test_how_jobs_run_is_not_part_of_what_they_compute(tree):
     write(tree, "workflow/lib/far.py", "from workflow.lib.run.files import replacing\n")
     write(tree, "workflow/lib/run/files.py", "import torch\n\ndef replacing(): ...\n")

@@ -98,7 +98,7 @@ def _module(root: Path, path: Path) -> tuple[str, list[str]]:
     """Hash of a module's meaning, and the dotted names that it imports."""
     tree = ast.parse((root / path).read_bytes(), filename=str(path))
     imports = []
-    for node in ast.walk(tree):
+    for node in _executed(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -107,6 +107,16 @@ def _module(root: Path, path: Path) -> tuple[str, list[str]]:
             imports += [f"{node.module}.{alias.name}" for alias in node.names]
     digest = hashlib.sha256("\0".join(_walk(tree)).encode()).hexdigest()
     return digest[:16], imports
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Give all nodes but those that only a type checker looks at."""
+    match tree:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return
+    yield tree
+    for node in ast.iter_child_nodes(tree):
+        yield from _executed(node)
 
 
 def _walk(node: ast.AST | list | object) -> Iterator[str]:
