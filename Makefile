@@ -13,7 +13,7 @@ study: .venv/made
 	@$(BIN)/python -m workflow.lib.study.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
 
 test: .venv/made
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --durations=20
 
 # All but whole studies.
 unit: .venv/made

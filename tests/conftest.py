@@ -13,6 +13,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 SHARING = ("bad_input", "external", "reruns", "study")
 """Files of tests/run whose tests use the same finished studies."""
 
+LONGEST = ("slurm", "own_study", "imagenet")
+"""Other files of tests/run, of minutes each. All begin first, or the last one runs alone."""
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"tests/run/test_{name}.py": place for place, name in enumerate((*SHARING, *LONGEST))}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
@@ -24,4 +32,5 @@ def pytest_xdist_make_scheduler(config, log):
             file = nodeid.partition("::")[0]
             return "sharing" if file in {f"tests/run/test_{name}.py" for name in SHARING} else file
 
+    config.option.loadscopereorder = False  # in the order given, not those of most tests first
     return Scheduling(config, log)

@@ -218,15 +218,14 @@ class Brought:
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Read rows: logits (rows, classes) and features (rows, dimensions) or None, in float32."""
         where = slice(int(rows[0]), int(rows[-1]) + 1) if _consecutive(rows) else rows
-        return (
-            self._read(self.logits, where),
-            None if self.features is None else self._read(self.features, where),
-        )
+        logits, features = (self._read(array, where) for array in (self.logits, self.features))
+        with np.errstate(over="ignore"):  # `check` refuses infinity, with the image's name
+            exact = None if features is None else features.astype(np.float32)
+            return logits.astype(np.float32), exact  # type: ignore[union-attr]
 
-    def _read(self, array, where: slice | np.ndarray) -> np.ndarray:
+    def _read(self, array, where: slice | np.ndarray) -> np.ndarray | None:
         try:
-            with np.errstate(over="ignore"):  # `check` refuses infinity, with the image's name
-                return array[where].astype(np.float32)
+            return None if array is None else array[where]
         except OSError as error:
             raise unreadable(self.path, error) from error
 
