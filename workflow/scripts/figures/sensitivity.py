@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 from workflow.lib.study.categories import CATEGORIES
@@ -34,8 +33,7 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
         Figure in three formats and the table that it draws, to write.
     """
     table = read_table(variants)
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
+    write_table(tsv, table)
 
     figure = Figure(figsize=(TEXT_WIDTH, 3.9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
