@@ -142,10 +142,10 @@ def test_names_make_a_head_of_a_clip(study, clip):
     assert_same_to_scale(logits, expected)
     with pytest.raises(InputError, match=r"needs `templates`"):
         study(parent, {"head": "zero-shot", "input": INPUT})
-    named = study(parent, recipe | {"class_names": ["blue", "blue"]})
+    named = study(parent, recipe | {"class_names": ["red", "blue"]})
     with torch.inference_mode():
-        _, _, same = networks.load_classifier(named, {}, 2)(images)
-    assert_same_to_scale(same, expected[:, [0, 0]])
+        _, _, swapped = networks.load_classifier(named, {}, 2)(images)
+    assert_same_to_scale(swapped, expected[:, [1, 0]])
     with pytest.raises(InputError, match=r"`class_names` has 3 names, and .* 2 classes: .*\("):
         study(parent, recipe | {"class_names": ["red", "blue", "green"]})
 

@@ -19,7 +19,7 @@ from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import AGAIN, read_sealed, replacing
 from workflow.lib.show import page
-from workflow.lib.show.figures import FIGURES, SECTIONS
+from workflow.lib.study.figures import FIGURES, SECTIONS
 
 log = logging.getLogger("uncorrelated")
 

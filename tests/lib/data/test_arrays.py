@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from workflow.lib.data.arrays import Array, Writer
+from workflow.lib.data.proofs import prove
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.proofs import prove
 
 ROWS = np.random.default_rng(0).integers(0, 256, (50, 3, 5, 7), dtype=np.uint8)
 ROWS[20] = 0

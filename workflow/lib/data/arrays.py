@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow.lib.data.proofs import prove
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import AGAIN
-from workflow.lib.run.proofs import prove
 
 BLOCK = 2**24  # bytes read at a time
 

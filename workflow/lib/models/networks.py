@@ -23,10 +23,10 @@ from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workflow.lib.data.proofs import prove
 from workflow.lib.models.clip import image_tower
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import AGAIN, refuse_special, replacing
-from workflow.lib.run.proofs import prove
 
 EXTRA = "extra."
 SETS = ("state_dict", "state_dict_ema", "model", "model_ema")

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from workflow.lib.data.splits import HELD
-from workflow.lib.show.figures import PUBLISHED, drawable
 from workflow.lib.study import model, networks
+from workflow.lib.study.figures import PUBLISHED, drawable
 
 PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
 """How images are shown in a study that has nothing but logits."""

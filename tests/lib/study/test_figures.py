@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workflow.lib.show.figures import FIGURES, PUBLISHED, SECTIONS, drawable
+from workflow.lib.study.figures import FIGURES, PUBLISHED, SECTIONS, drawable
 
 ROOT = Path(__file__).parents[3]
 RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
@@ -57,7 +57,7 @@ def test_a_study_draws_what_it_has(given, more):
 
 
 def test_rules_can_read_the_register_without_drawing():
-    code = "import sys; import workflow.lib.show.figures; print(*sys.modules)"
+    code = "import sys; import workflow.lib.study.figures; print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
