@@ -31,11 +31,11 @@ unit: .venv/made
 OLDEST := OPENBLAS_CORETYPE=Prescott ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
 	MKL_CBWR=COMPATIBLE NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4" NUMBA_CPU_NAME=generic \
 	NUMBA_CPU_FEATURES=
-NUMERIC := $(BIN)/pytest -q -m numeric tests/lib tests/scripts
+NUMERIC := $(BIN)/pytest -q -n 2 -m numeric tests/lib tests/scripts
 numeric: .venv/made
 	OMP_NUM_THREADS=2 $(NUMERIC)
 	$(OLDEST) OMP_NUM_THREADS=2 $(NUMERIC)
-	$(OLDEST) $(NUMERIC) -n 2
+	$(OLDEST) OMP_NUM_THREADS=1 $(NUMERIC)
 
 lint: .venv/made
 	$(BIN)/ruff check

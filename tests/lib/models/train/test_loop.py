@@ -21,8 +21,6 @@ from workflow.lib.models.train import augment, drop_block, objectives
 from workflow.lib.models.train import loop as training
 from workflow.lib.run.errors import InputError
 
-pytestmark = pytest.mark.numeric
-
 RECIPE = {
     "architecture": "test_resnet",
     "options": {"channels": [8, 8, 8, 16], "drop_rate": 0.1},
@@ -254,6 +252,7 @@ def test_sgd_is_nesterovs_and_momentum_the_classical_one(images):
         assert sorted(told) == [(0.9, nesterov, 0), (0.9, nesterov, 0.5)]
 
 
+@pytest.mark.numeric
 def test_drop_block_drops_whole_blocks_inside_the_map_and_keeps_the_sum():
     torch.manual_seed(0)
     maps = torch.ones(500, 4, 9, 9)
@@ -327,6 +326,7 @@ def test_drop_block_refuses_stages_without_bottlenecks(images):
         objectives.Supervised(recipe, images, LABELS, network)
 
 
+@pytest.mark.numeric
 def test_simclr_loss_is_equation_1_of_its_paper(images, monkeypatch):
     objective = objectives.SimCLR(RECIPE, images, LABELS, networks.create(RECIPE, 0)).to(DEVICE)
     fixed = F.normalize(torch.randn(8, 8, device=DEVICE), dim=1)
@@ -341,6 +341,7 @@ def test_simclr_loss_is_equation_1_of_its_paper(images, monkeypatch):
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.numeric
 def test_distillation_from_itself_is_the_teachers_entropy(images):
     torch.manual_seed(0)
     network = networks.create(RECIPE, 4).eval()
@@ -353,6 +354,7 @@ def test_distillation_from_itself_is_the_teachers_entropy(images):
     torch.testing.assert_close(loss, 4 * entropy)
 
 
+@pytest.mark.numeric
 def test_supervised_training_learns(images, tmp_path):
     objective = supervised(images)
     training.train(objective, RECIPE | {"epochs": 20}, tmp_path / "resume.pt", [])
@@ -393,6 +395,7 @@ def test_clip_learns_and_its_zero_shot_head_is_the_mean_of_its_captions(images, 
     assert_same_to_scale(logits.detach().cpu(), expected.detach().cpu())
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_training_killed_after_any_epoch_ends_in_the_same_weights(
     images, tmp_path, stop, monkeypatch
@@ -426,6 +429,7 @@ def test_a_training_killed_after_any_epoch_ends_in_the_same_weights(
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     ("stop", "changes"),
     [
