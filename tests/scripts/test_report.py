@@ -420,3 +420,14 @@ def test_a_browser_fetches_nothing_but_the_page(page, server, tmp_path):
     server.page = server.page.replace(b"Content-Security-Policy", b"none")
     browse(address, tmp_path)
     assert server.asked == ["/report.html", "/more.png"]
+
+
+@pytest.mark.parametrize(("kind", "key"), [("svg", "figures"), ("png", "pngs")])
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_an_empty_or_cut_drawing_is_refused(files, tmp_path, kind, key, left):
+    cut = tmp_path / f"figure1.{kind}"
+    content = Path(files[key][0]).read_bytes()
+    cut.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(InputError, match=rf"figure1.{kind} is .*; delete it and run again"):
+        report(**files | {key: [str(cut), files[key][1]], "html": str(tmp_path / "report.html")})
+    assert not (tmp_path / "report.html").exists()

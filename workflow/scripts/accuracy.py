@@ -10,8 +10,8 @@ import pandas as pd
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.accuracy import allowed_difference, count_right
+from workflow.lib.outputs.tables import write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -62,8 +62,7 @@ def accuracy(
     wrong = found[found["verdict"] == "differs"]
     if len(wrong):
         raise InputError(explain(wrong, bool((found["verdict"] == "agrees").any())))
-    with replacing(table) as temporary:
-        found.to_csv(temporary, sep="\t", index=False, float_format="%.5f")
+    write_table(table, found, float_format="%.5f")
 
 
 def judge(

@@ -1,8 +1,7 @@
 """Count specialisation angles by who is right, and find the prevailing ones: figure 3."""
 
 from workflow.lib.measures import summaries
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 
 
 def angles(*, specialisation: str, table: str) -> None:
@@ -15,8 +14,7 @@ def angles(*, specialisation: str, table: str) -> None:
     table : str
         Table to write: see `summaries.angles`.
     """
-    with replacing(table) as part:
-        summaries.angles(read_table(specialisation)).to_csv(part, sep="\t", index=False)
+    write_table(table, summaries.angles(read_table(specialisation)))
 
 
 if "snakemake" in globals():

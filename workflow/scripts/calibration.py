@@ -8,7 +8,7 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.calibration import fit_temperature
 from workflow.lib.measures.problems import find_problems
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import write_table
 from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
@@ -52,8 +52,7 @@ def calibration(*, manifest: str, outputs: list[str], table: str, models: list[s
             }
         )
         progress.advance(1, model)
-    with replacing(table) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
+    write_table(table, pd.DataFrame(rows))
 
 
 if "snakemake" in globals():

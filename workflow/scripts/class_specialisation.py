@@ -14,9 +14,8 @@ import pandas as pd
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.specialisation import SIGNIFICANCE, summarise
 from workflow.lib.measures.statistics import holm
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 
 log = logging.getLogger("uncorrelated")
 
@@ -55,9 +54,8 @@ def class_specialisation(
     labels = {group: group_labels(group, named, classes) for group, named in groups.items()}
     rows = read_table(specialisation)
     made = [by_class(pair, classes, labels) for _, pair in rows.groupby("pair", sort=False)]
-    with replacing(table) as temporary:
-        joined = pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=COLUMNS)
-        joined[COLUMNS].to_csv(temporary, sep="\t", index=False)
+    joined = pd.concat(made, ignore_index=True) if made else pd.DataFrame(columns=COLUMNS)
+    write_table(table, joined[COLUMNS])
 
 
 def group_labels(group: str, named: list[str] | list[int], classes: tuple[str, ...]) -> list[int]:

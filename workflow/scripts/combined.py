@@ -3,8 +3,7 @@
 import pandas as pd
 
 from workflow.lib.measures import summaries
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 
 
 def combined(
@@ -34,8 +33,7 @@ def combined(
     """
     probes = pd.concat([read_table(file) for file in features], ignore_index=True)
     found = summaries.combined(probes, read_table(models), statistic, direction, target)
-    with replacing(table) as part:
-        found.to_csv(part, sep="\t", index=False)
+    write_table(table, found)
 
 
 if "snakemake" in globals():

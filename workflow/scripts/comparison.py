@@ -1,8 +1,7 @@
 """Choose the main models as compared with the base, and average each category: figures 1, 2, 8."""
 
 from workflow.lib.measures.summaries import QUANTITIES, X, add_fits, models_and_means
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 
 
 def comparison(*, pairs: str, mean: str, figure1: str, figure2: str, figure8: str) -> None:
@@ -25,8 +24,7 @@ def comparison(*, pairs: str, mean: str, figure1: str, figure2: str, figure8: st
         (figure2, add_fits(models_and_means(rows, mean, [X, *QUANTITIES]))),
         (figure8, models_and_means(rows, mean, [X, "both_right", "both_wrong"])),
     ):
-        with replacing(path) as part:
-            table.to_csv(part, sep="\t", index=False)
+        write_table(path, table)
 
 
 if "snakemake" in globals():

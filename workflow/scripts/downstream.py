@@ -15,8 +15,8 @@ from scipy.stats import norm
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.average_precision import average_precision, mean_average_precision
 from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import write_table
 from workflow.lib.probes import fit as probes
-from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
@@ -91,8 +91,7 @@ def downstream(
         progress.advance(1, f"{' + '.join(members)}: mAP {100 * mean:.2f} %", now=True)
     columns = ["model_1", "model_2", "what", "task", "dimensions", "average_precision",
                "average_precision_low", "average_precision_high", "l2", "converged"]  # fmt: skip
-    with replacing(table) as part:
-        pd.DataFrame(rows, columns=columns).to_csv(part, sep="\t", index=False)
+    write_table(table, pd.DataFrame(rows, columns=columns))
 
 
 def resampled_interval(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

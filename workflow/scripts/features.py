@@ -15,11 +15,11 @@ import torch
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.statistics import wilson
 from workflow.lib.outputs.store import Outputs
+from workflow.lib.outputs.tables import write_table
 from workflow.lib.probes import fit as probes
 from workflow.lib.probes import logistic, streamed
 from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, combine, rank_dimensions
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
@@ -108,8 +108,7 @@ def features(
                 }
             )
             progress.advance(1)
-    with replacing(table) as part:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(part, sep="\t", index=False)
+    write_table(table, pd.DataFrame(rows, columns=COLUMNS))
 
 
 COLUMNS = ["base", "model", "what", "share", "seed", "statistic", "direction", "dimensions",

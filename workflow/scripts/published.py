@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib.measures import pairs as metrics
+from workflow.lib.outputs.tables import write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 from workflow.lib.study.categories import BASE, more_divergent
 
 log = logging.getLogger("uncorrelated")
@@ -83,8 +83,7 @@ def published(
     for name in compared.loc[~compared[SHARES].apply(_is_share).all(axis=1), "name_2"]:
         log.warning("%s: the printed numbers contradict each other; correct the wrong one", name)
     for made, path in ((model_table(rows, examples), models), (compared, pairs)):
-        with replacing(path) as part:
-            made.to_csv(part, sep="\t", index=False)
+        write_table(path, made)
 
 
 def correct(rows: pd.DataFrame, corrections: list[dict]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import yaml
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
+from workflow.lib.run.files import AGAIN, read_sealed, replacing
 from workflow.lib.show import page
 from workflow.lib.show.figures import FIGURES, SECTIONS
 
@@ -226,7 +226,7 @@ def gather(
         if stem == "recommendations":
             rows = rows.sort_values("selection_accuracy", ascending=False, kind="stable")
         caption = _text(captions.get(stem))
-        blocks[stem] = table(stem, rows, names, Path(path).read_bytes(), caption)
+        blocks[stem] = table(stem, rows, names, read_sealed(path), caption)
     if "sensitivity" in tsvs and "sensitivity" not in tables:
         drawn = read_table(tsvs["sensitivity"])
         blocks["sensitivity"] = table("sensitivity", drawn, names, None)
@@ -274,12 +274,12 @@ def arrange(blocks: Mapping[str, dict]) -> list[dict]:
 
 def figure(stem: str, svg: str, png: str | None, tsv: str | None, caption: str | None) -> dict:
     """Put a figure into the page, in whichever format is smaller, with the table that it draws."""
-    drawing, text = Path(svg).read_bytes(), _text(caption)
+    drawing, text = _drawing(svg), _text(caption)
     title = _title(_anchor(stem))
     width = page.svg_width(drawing)
     source = page.data_uri(drawing, "svg")
     if png:
-        pixels = Path(png).read_bytes()
+        pixels = _drawing(png)
         width = width or page.png_width(pixels)
         if len(pixels) < len(drawing):
             source = page.data_uri(pixels, "png")
@@ -291,7 +291,7 @@ def figure(stem: str, svg: str, png: str | None, tsv: str | None, caption: str |
         "source": source,
         "inches": width or 6.9,
         "file": f"{stem}.tsv",
-        "download": _attach(Path(tsv).read_bytes()) if tsv else None,
+        "download": _attach(read_sealed(tsv)) if tsv else None,
     }
 
 
@@ -337,7 +337,7 @@ def table(
 
 def sheet(title: str, path: str) -> dict:
     """Put a contact sheet into the page."""
-    content = Path(path).read_bytes()
+    content = _drawing(path)
     return {
         "title": title,
         "alt": f"Images that exactly one of {title} gets right.",
@@ -438,6 +438,14 @@ def _choice(choice: str, value: object) -> str:
 
 def _attach(content: bytes) -> str | None:
     return page.data_uri(content, "tsv") if len(content) <= page.ATTACHED else None
+
+
+def _drawing(path: str) -> bytes:
+    """Read an SVG or PNG file, refusing one that is cut short."""
+    content = read_sealed(path)
+    if not content.rstrip().endswith((b"</svg>", b"IEND\xaeB`\x82")):
+        raise InputError(f"{path} is no whole drawing; {AGAIN}")
+    return content
 
 
 def _by_stem(paths: Sequence[str] | str) -> dict[str, str]:

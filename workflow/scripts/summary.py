@@ -6,7 +6,7 @@ import pandas as pd
 
 from workflow.lib.measures import claims
 from workflow.lib.measures.claims import Claim
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
 
@@ -57,8 +57,7 @@ def summary(
         (downstream, claims.diverse_pairs_transfer),
     ]
     found += [ask(read_table(path)) for path, ask in asked if path]
-    with replacing(tsv) as part:
-        pd.DataFrame(found).to_csv(part, sep="\t", index=False)
+    write_table(tsv, pd.DataFrame(found))
     with replacing(md) as part:
         part.write_text(page(found, title or study, mean), encoding="utf-8")
 

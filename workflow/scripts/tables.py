@@ -62,7 +62,7 @@ def tables(
         }
         for path in map(Path, tables):
             if path.stem == f"table{number}":
-                with replacing(path) as part:
+                with replacing(path, sealed=True) as part:
                     part.write_text(texts[path.suffix], encoding="utf-8")
 
 

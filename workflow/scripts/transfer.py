@@ -3,8 +3,7 @@
 import pandas as pd
 
 from workflow.lib.measures import summaries
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 
 
 def transfer(
@@ -29,8 +28,7 @@ def transfer(
     rows = pd.concat([read_table(file) for file in probes], ignore_index=True)
     known = read_table(pairs)
     found = summaries.transferred(rows, read_table(models), known[known["mean"] == mean], base)
-    with replacing(table) as part:
-        found.to_csv(part, sep="\t", index=False)
+    write_table(table, found)
 
 
 if "snakemake" in globals():

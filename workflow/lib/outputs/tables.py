@@ -1,8 +1,12 @@
-"""How the tables that the workflow writes are read back."""
+"""How the tables that the workflow makes are written and read back."""
 
+import io
 import os
 
 import pandas as pd
+
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import AGAIN, read_sealed, replacing
 
 TEXT = (
     "model", "model_1", "model_2", "base", "pair", "best_member", "specialist",
@@ -16,10 +20,37 @@ FLAGS = ("main", "with_base", "union")
 """Columns of truth values, none of which is missing."""
 
 
+def write_table(path: str | os.PathLike, table: pd.DataFrame, **options: object) -> None:
+    """Write a table without its index, tabs between its columns, whole or not at all.
+
+    Its digest goes to a hidden file beside it: a line of its own in the table would be a row to
+    pandas, R and spreadsheets.
+
+    Parameters
+    ----------
+    path
+    table : DataFrame
+    **options
+        Of `DataFrame.to_csv`.
+    """
+    with replacing(path, sealed=True) as part:
+        table.to_csv(part, sep="\t", index=False, **options)
+
+
 def read_table(path: str | os.PathLike) -> pd.DataFrame:
     """Read a table that the workflow wrote.
 
     A model may be called 50 and a class NA or 007, and stays so; what is empty is missing.
+
+    Raises
+    ------
+    InputError
+        If it is not the table that was written, or none.
     """
     kinds = dict.fromkeys(TEXT, "str") | dict.fromkeys(FLAGS, "bool")
-    return pd.read_csv(path, sep="\t", dtype=kinds, keep_default_na=False, na_values=[""])
+    content = io.BytesIO(read_sealed(path))
+    try:
+        return pd.read_csv(content, sep="\t", dtype=kinds, keep_default_na=False, na_values=[""])
+    except (ValueError, TypeError, OverflowError) as error:  # of pandas, of several kinds
+        why = " ".join(str(error).split())
+        raise InputError(f"{path} is no table that was written here ({why}); {AGAIN}") from error

@@ -328,7 +328,7 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which has been told
         for path in paths:
-            with replacing(path) as part:
+            with replacing(path, sealed=True) as part:
                 figure.savefig(part, metadata=METADATA[part.suffix])
 
 

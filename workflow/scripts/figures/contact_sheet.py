@@ -13,9 +13,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import RC
 
@@ -65,8 +64,7 @@ def contact_sheet(
             f"delete both and run again"
         )
     shown = choose(rows, number)
-    with replacing(tsv) as part:
-        shown.to_csv(part, sep="\t", index=False)
+    write_table(tsv, shown)
 
     lines = -(-number // ACROSS)
     figure = Figure(figsize=(2 * ACROSS * SIZE + 1.1, lines * (SIZE + 0.36) + 0.6))

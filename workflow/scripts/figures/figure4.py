@@ -12,8 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import escape
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
@@ -34,8 +33,7 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
         Figure in three formats and the table that it draws, to write.
     """
     rows = read_table(table)
-    with replacing(tsv) as part:
-        rows.to_csv(part, sep="\t", index=False)
+    write_table(tsv, rows)
 
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
     if not pairs:

@@ -14,8 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, PALE, RC, TEXT_WIDTH
 
@@ -57,8 +56,7 @@ def figure5(
     starts = read_table(first).query("mean == @mean and protocol == @protocol")
     table = pd.concat([steps.assign(what="step"), starts.assign(what="first")], ignore_index=True)
     table = table[["what", *table.columns.drop("what")]]
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
+    write_table(tsv, table)
 
     bases = list(pd.unique(table["base"]))
     rows = math.ceil(len(bases) / COLUMNS)

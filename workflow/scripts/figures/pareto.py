@@ -13,8 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, RC, TEXT_WIDTH
 
@@ -44,8 +43,7 @@ def pareto(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
     """
     drawn = read_table(table)
     drawn["milliseconds"] = 1000 / drawn["images_per_second"]
-    with replacing(tsv) as part:
-        drawn.to_csv(part, sep="\t", index=False)
+    write_table(tsv, drawn)
 
     drawn = plots.in_percent(drawn, "accuracy")
     figure, axes = plots.subplots(TEXT_WIDTH, 3.2, columns=2, sharey=True)

@@ -6,8 +6,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import BY_CATEGORY, INK, LOOKS, PALE, RC, TEXT_WIDTH
 from workflow.lib.study.categories import CATEGORIES
@@ -37,8 +36,7 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
         Figure in three formats and the table that it draws, to write.
     """
     table = read_table(variants)
-    with replacing(tsv) as part:
-        table.to_csv(part, sep="\t", index=False)
+    write_table(tsv, table)
 
     rows = table.assign(variant=[name_variant(row) for row in table.to_dict("records")])
     figure = Figure(figsize=(TEXT_WIDTH, 3.9), layout="constrained")
