@@ -126,15 +126,10 @@ def test_wrong_arguments_are_refused(study, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
-    [
-        ((119, 1, 12, 12), "uint8"),
-        ((120, 2, 12, 12), "uint8"),
-        ((120, 12, 12), "uint8"),
-        ((120, 1, 12, 12), "float32"),
-    ],
+    "shape",
+    [(119, 1, 12, 12), (120, 2, 12, 12), (120, 12, 12)],
 )
-def test_images_of_another_split_are_refused(study, shape, dtype):
-    np.save(study / "rest.npy", np.zeros(shape, dtype=dtype))
+def test_images_of_another_split_are_refused(study, shape):
+    np.save(study / "rest.npy", np.zeros(shape, dtype=np.uint8))
     with pytest.raises(InputError, match=r"rest.npy holds .*120 grey or colour images of 'rest'"):
         make(study)

@@ -11,6 +11,7 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from workflow.lib.probes import fit as probes
 from workflow.lib.probes import logistic, streamed
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.resume import dates, part_of, publish
+
+log = logging.getLogger("uncorrelated")
 
 
 def head(
@@ -70,7 +73,7 @@ def head(
     inputs = dates([*images, *parents, *([weights] if weights else [])])
     path = Path(checkpoint)
     part = part_of(path, [recipe, code, table.source, inputs])
-    if not part.exists():
+    if not _whole(part):
         if recipe["head"] == "checkpoint":
             network = networks.create(recipe, len(table.classes))
             networks.load_into(network, networks.load_tensors(weights)[1], weights)
@@ -83,6 +86,15 @@ def head(
             made, network, parts = _with_head(table, images, parents[0], path, recipe, code)
             networks.save(part, made, network, **parts)
     publish(part, path)
+
+
+def _whole(part: Path) -> bool:
+    """Say whether an earlier run left the checkpoint, undamaged."""
+    try:
+        return part.exists() and bool(networks.load_tensors(part))
+    except InputError as error:
+        log.warning("starting over: %s", error)
+        return False
 
 
 def _with_head(

@@ -8,6 +8,7 @@ import logging
 
 import numpy as np
 
+from workflow.lib.data.arrays import Array, Writer
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.scenes import compose, divide, group
 from workflow.lib.data.splits import Split
@@ -54,13 +55,8 @@ def scenes(
     """
     table = Manifest.read(manifest)
     examples = table.split(split)
-    pixels = np.load(images, mmap_mode="r")
-    if (
-        pixels.dtype != np.uint8
-        or pixels.ndim != 4
-        or pixels.shape[1] not in (1, 3)
-        or len(pixels) != len(examples.ids)
-    ):
+    pixels = Array(images)
+    if len(pixels.shape) != 4 or pixels.shape[1] not in (1, 3) or len(pixels) != len(examples.ids):
         raise InputError(
             f"{images} holds {pixels.dtype} of shape {pixels.shape}, not the {len(examples.ids)} "
             f"grey or colour images of '{split}'; delete it and run again"
@@ -79,8 +75,9 @@ def scenes(
         [f"{row:06d}:{'+'.join(examples.ids[members])}" for row, members in enumerate(rows)]
     )
     whole = np.stack(composed)
-    with replacing(scenes) as temporary:
-        np.save(temporary, whole)
+    with replacing(scenes) as temporary, Writer(temporary, whole.shape) as file:
+        for row in whole:
+            file.append(row)
     splits = {name: Split(ids[list(s)], labels[list(s)]) for name, s in stretches.items()}
     Manifest(table.classes, splits, hashlib.sha256(whole).hexdigest()).write(tasks)
     log.info(

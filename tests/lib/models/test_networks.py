@@ -4,7 +4,6 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
 import datetime
-import json
 import pickle
 
 import pytest
@@ -126,9 +125,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, spoil, message):
     tensors = dict(network().state_dict())
     spoil(tensors)
     path = tmp_path / "a.safetensors"
-    safetensors.torch.save_file(tensors, path, {"recipe": json.dumps(RECIPE)})
+    safetensors.torch.save_file(tensors, path)
     with pytest.raises(InputError, match=message) as error:
-        load_classifier(path, {}, 4)
+        load_classifier(path, RECIPE, 4)
     assert str(path) in str(error.value)
 
 
@@ -226,3 +225,38 @@ def test_a_file_of_other_objects_is_told_without_advice_to_unpickle_it(tmp_path)
     ) as told:
         networks.load_tensors(tmp_path / "a.pth")
     assert "weights_only" not in str(told.value) and "Re-running" not in str(told.value)
+
+
+def spoilt(content: bytes, place: int) -> bytes:
+    """Flip a bit."""
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("share", [0, 1e-3, 0.01, 0.02, 0.05, 0.2, 0.5, 0.999])
+def test_a_damaged_checkpoint_of_ours_is_named(tmp_path, share):
+    path = tmp_path / "a.safetensors"
+    networks.save(path, {"architecture": "test_resnet"}, network())
+    content = path.read_bytes()
+    for damaged in (
+        spoilt(content, int(share * len(content))), content[: int(share * len(content))]
+    ):  # fmt: skip
+        path.write_bytes(damaged)
+        with pytest.raises(
+            InputError, match=r"(?s)checkpoint .*a.safetensors.*delete it and run again"
+        ):
+            networks.load_tensors(path)
+
+
+def test_a_digest_tells_any_tensor_number_and_name_apart_and_no_order():
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True), "c": torch.ones(0)}
+    known = {networks.digest_of([tensors, 1])}
+    assert networks.digest_of([dict(reversed(tensors.items())), 1]) in known
+    a, b = tensors["a"], tensors["b"]
+    changes = [
+        {"d": 1}, {"a": a.reshape(3, 2)}, {"a": a.double()}, {"a": a.flip(0)}, {"b": ~b},
+        {"a": b, "b": a}, {"c": torch.ones(1)},
+    ]  # fmt: skip
+    for other in ([tensors, 2], [tensors], *([tensors | change, 1] for change in changes)):
+        digest = networks.digest_of(other)
+        assert digest not in known
+        known.add(digest)

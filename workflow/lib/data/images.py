@@ -1,8 +1,6 @@
 """Images decoded once: one array a geometry and split, which every model of that geometry reads."""
 
-import io
 import logging
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,9 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
+from workflow.lib.data.arrays import Array, Writer
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import in_words
 from workflow.lib.run.progress import Progress, ahead
 from workflow.lib.run.resume import part_of, publish
 
@@ -64,37 +64,30 @@ def prepare(
     size = geometry["size"]
     height, width = (size, size) if isinstance(size, int) else size
     shape = (len(ids), geometry["channels"], height, width)
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
-    start, stride = head.tell(), math.prod(shape[1:])
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path, [identity, geometry, list(map(str, ids))])
-    done = max(part.stat().st_size - start, 0) // stride if part.exists() else 0
-    needed, free = (len(ids) - done) * stride, shutil.disk_usage(path.parent).free
+    writer = Writer(part, shape)
+    done = writer.done
+    needed, free = (len(ids) - done) * writer.stride, shutil.disk_usage(path.parent).free
     if needed > free:
         raise InputError(
-            f"{path} takes {needed / 1e9:.1f} GB more, but its disk has {free / 1e9:.1f} GB left; "
-            f"free some space and run again"
+            f"{path} takes {in_words(needed)} more, but its disk has {in_words(free)} left; free "
+            f"some space and run again"
         )
-    with open(part, "ab") as file:
-        if done:
-            log.info("going on at image %d, from %s", done, part)
-        file.truncate(start + done * stride if done else 0)
-        if not done:
-            file.write(head.getvalue())
+    if done:
+        log.info("resuming at image %d, from %s", done, part)
+    with writer as file:
         progress = Progress(len(ids), "images", done=done)
 
-        def load(example: str) -> bytes:
+        def load(example: str) -> np.ndarray:
             pixels = transform(decode(example)).numpy()
             if pixels.shape != shape[1:]:
                 raise InputError(f"the image {example} became {pixels.shape}, not {shape[1:]}")
-            return pixels.tobytes()
+            return pixels
 
         try:
             for pixels in ahead(load, ids[done:], threads, each=4):
-                file.write(pixels)
+                file.append(pixels)
                 progress.advance(1)
         except InputError:
             part.unlink()
@@ -130,7 +123,7 @@ class Images:
     """
 
     def __init__(self, paths: Sequence[str], mean: Sequence[float], std: Sequence[float], device):
-        self.arrays = [np.load(path, mmap_mode="r") for path in paths]
+        self.arrays = [Array(path) for path in paths]
         self.starts = np.cumsum([0, *(len(array) for array in self.arrays)])
         self.device = device
         shape = (1, -1, 1, 1)
@@ -180,20 +173,10 @@ class Images:
             return pixels.to(self.device, non_blocking=True), self.copies.record_event()
 
     def _read(self, first: int, pixels: np.ndarray) -> None:
-        """Fill `pixels` with rows from `first` on.
-
-        Through a file and not the map, whose pages would count as memory of this process: the more,
-        the more images there are.
-        """
         for array, start, stop in zip(self.arrays, self.starts, self.starts[1:], strict=False):
             low, high = max(first, start), min(first + len(pixels), stop)
-            if low >= high:
-                continue
-            part = pixels[low - first : high - first]
-            with open(array.filename, "rb") as file:
-                file.seek(array.offset + (low - start) * part[0].nbytes)
-                if file.readinto(part) != part.nbytes:
-                    raise InputError(f"{array.filename} ends too early; delete it and run again")
+            if low < high:
+                array.read(low - start, pixels[low - first : high - first])
 
     def normalise(
         self, pixels: torch.Tensor, layout: torch.memory_format = torch.preserve_format
@@ -208,5 +191,9 @@ class Images:
     def brightness(self) -> np.ndarray:
         """Mean pixel value of each image in [0, 255]: float64, shape (examples,)."""
         return np.concatenate(
-            [array.mean(axis=(1, 2, 3), dtype=np.float64) for array in self.arrays]
+            [
+                array[block].mean(axis=(1, 2, 3), dtype=np.float64)
+                for array in self.arrays
+                for block in array.blocks()
+            ]
         )

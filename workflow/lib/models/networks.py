@@ -8,6 +8,7 @@ under names that begin with `extra.`.
 import workflow.lib.backends  # noqa: F401  (before timm)
 
 # isort: split
+import hashlib
 import json
 import os
 import re
@@ -24,7 +25,8 @@ from torch.nn import functional as F
 
 from workflow.lib.models.clip import image_tower
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
+from workflow.lib.run.files import AGAIN, refuse_special, replacing
+from workflow.lib.run.proofs import prove
 
 EXTRA = "extra."
 SETS = ("state_dict", "state_dict_ema", "model", "model_ema")
@@ -77,8 +79,37 @@ def save(path: str | os.PathLike, recipe: Mapping, network: nn.Module, **extra: 
     for name, module in extra.items():
         tensors |= {f"{EXTRA}{name}.{key}": t for key, t in module.state_dict().items()}
     tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}
+    metadata = {"recipe": json.dumps(recipe)}
+    metadata["digest"] = digest_of([metadata["recipe"], tensors])
     with replacing(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, {"recipe": json.dumps(recipe)})
+        safetensors.torch.save_file(tensors, temporary, metadata)
+
+
+def digest_of(content: object) -> str:
+    """Digest of tensors, numbers and text in dictionaries and lists.
+
+    A file that holds these carries it, and so proves that they are those which were written. It is
+    the SHA-256 of the proofs of the tensors' rows, which take no longer than to read them.
+    """
+    whole = hashlib.sha256()
+
+    def add(part: object) -> None:
+        if isinstance(part, Mapping):
+            part = [list(item) for item in sorted(part.items(), key=lambda item: str(item[0]))]
+        if isinstance(part, Tensor):
+            whole.update(f"{part.dtype}{list(part.shape)}".encode())
+            if part.numel():
+                rows = part.detach().cpu().reshape(part.shape[0] if part.ndim > 1 else 1, -1)
+                whole.update(prove(rows.contiguous().view(torch.uint8).numpy()))
+        elif isinstance(part, list | tuple):
+            whole.update(f"[{len(part)}".encode())
+            for each in part:
+                add(each)
+        else:
+            whole.update(f"{part!r},".encode())
+
+    add(content)
+    return whole.hexdigest()
 
 
 def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor]]:
@@ -96,19 +127,30 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
         If the file is missing, damaged, or holds more than the tensors of one network.
     """
     path = Path(path)
+    refuse_special(path)
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix in (".safetensors", ".part"):  # of ours before it is published
             with safetensors.safe_open(path, "pt") as file:
-                recipe = (file.metadata() or {}).get("recipe")
+                metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return (json.loads(recipe), tensors) if recipe else (None, _unwrapped(tensors))
+            recipe = metadata.get("recipe")
+            if not recipe and "digest" not in metadata:
+                return None, _unwrapped(tensors)
+            if metadata.get("digest") != digest_of([recipe, tensors]):
+                raise InputError(
+                    f"cannot read the checkpoint {path}: it is damaged or of an older make; {AGAIN}"
+                )
+            return json.loads(recipe), tensors
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}") from error
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"cannot read the checkpoint {path}: {reason(error)}\n"
-            f"It must hold tensors and nothing else; save it again as .safetensors"
+            f"It must hold tensors and nothing else. If it was made here, {AGAIN}; else save it "
+            f"again as .safetensors"
         ) from error
     check_sets(content, path)
     found = content.get("state_dict", content) if isinstance(content, Mapping) else None

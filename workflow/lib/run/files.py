@@ -80,3 +80,12 @@ def refuse_special(path: str | os.PathLike) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"{path} is no regular file, or a link to none; remove it")
+
+
+def in_words(size: float) -> str:
+    """Write a number of bytes as people do, such as `15.3 kB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.{int(unit != 'bytes')}f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

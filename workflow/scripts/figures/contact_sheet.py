@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workflow.lib.data.arrays import Array
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.show import marks as plots
@@ -57,7 +58,7 @@ def contact_sheet(
             f"{specialisation} has no pair {pair[0]} + {pair[1]}; add [{pair[0]}, {pair[1]}] to "
             f"`pairs` in the configuration"
         )
-    pixels = np.load(images, mmap_mode="r")
+    pixels = Array(images)
     if len(pixels) != len(rows):
         raise InputError(
             f"{images} holds {len(pixels)} images, but {specialisation} has {len(rows)} examples; "
@@ -79,7 +80,7 @@ def contact_sheet(
         for ax in axes:
             ax.set_axis_off()
         for ax, row in zip(axes, chosen.to_dict("records"), strict=False):
-            draw_image(ax, pixels[row["row"]], describe(row))
+            draw_image(ax, pixels[[row["row"]]][0], describe(row))
         # Fixed places: sheets of all pairs have the same layout.
         height = figure.get_size_inches()[1]
         ends = {"top": 1 - 0.32 / height, "bottom": 0.46 / height}

@@ -498,6 +498,26 @@ def test_a_state_of_another_recipe_or_data_is_not_gone_on_from(images, tmp_path,
         assert "epoch 1 of 3" in caplog.text
 
 
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.9])
+def test_a_damaged_state_is_not_resumed_from(images, tmp_path, caplog, share):
+    caplog.set_level("INFO")
+    training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])
+    content = bytearray((tmp_path / "resume.pt").read_bytes())
+    content[int(share * len(content))] ^= 1
+    (tmp_path / "resume.pt").write_bytes(content)
+    training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])
+    assert "starting over" in caplog.text or "resuming after epoch 3" in caplog.text
+
+
+def test_weights_altered_in_a_state_are_not_resumed_from(images, tmp_path, caplog):
+    training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    next(iter(state["objective"].values())).view(-1)[0] += 1
+    torch.save(state, tmp_path / "resume.pt")
+    training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])
+    assert "starting over, since" in caplog.text
+
+
 def test_what_a_killed_job_left_of_its_state_is_deleted(images, tmp_path):
     (tmp_path / ".resume.pt.abcdef12.pt").write_text("half")
     training.train(supervised(images), RECIPE, tmp_path / "resume.pt", [])

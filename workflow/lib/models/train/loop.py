@@ -134,8 +134,9 @@ def train(
         state = {name: part.state_dict() for name, part in stateful.items()}
         done = {"epoch": epoch + step // steps, "step": step % steps, "sums": sums}
         done["random"] = _random_state(device)
+        state |= {"digest": digest, **done}
         with replacing(resume) as temporary:
-            torch.save({"digest": digest, **done, **state}, temporary)
+            torch.save(state | {"proof": networks.digest_of(state)}, temporary)
 
     done = _resume(Path(resume), digest, stateful)
     seen = (done["epoch"] * steps + done["step"]) * batch
@@ -204,6 +205,8 @@ def _resume(path: Path, digest: str, stateful: Mapping) -> dict:
         return beginning
     try:
         state = torch.load(path, map_location=networks.device(), weights_only=True)
+        if state.pop("proof") != networks.digest_of(state):
+            raise InputError("it is damaged")
     except Exception as error:
         log.warning("starting over, since %s cannot be read: %s", path, networks.reason(error))
         return beginning
