@@ -47,7 +47,6 @@ def test_what_is_written_is_read(tmp_path):
         np.testing.assert_array_equal(file.labels, SPLIT.labels)
         assert file.attributes["weights"] == "abc"
         assert file.attributes["images_per_second"] > 0
-        assert file.logits.chunks == (BLOCK, 4)
     assert sorted(p.name for p in path.parent.iterdir()) == ["test.h5", "test.h5.part"]
     with h5py.File(path) as file:
         assert file["ids"].asstr()[[0, 700]].tolist() == ["test/00000", "test/00700"]
@@ -136,6 +135,24 @@ def test_a_torn_part_is_begun_anew(tmp_path):
     assert write(tmp_path / "test.h5", SPLIT, Model(), WEIGHTS) == EXAMPLES
 
 
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("place", [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])
+def test_a_damaged_part_is_begun_anew_unless_nothing_of_it_is_lost(tmp_path, place, finished):
+    path, part = tmp_path / "test.h5", tmp_path / "test.h5.part"
+    write(tmp_path / "whole.h5", SPLIT, Model(), WEIGHTS)
+    with contextlib.nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        write(path, SPLIT, Model(None if finished else 2 * BLOCK + 1), WEIGHTS)
+    path.unlink(missing_ok=True)
+    content = bytearray(part.read_bytes())
+    start = int(place * len(content))
+    content[start : start + 64] = bytes(64)
+    part.write_bytes(content)
+    write(path, SPLIT, Model(), WEIGHTS)
+    with Outputs(path, SPLIT) as mended, Outputs(tmp_path / "whole.h5", SPLIT) as whole:
+        for name in ("logits", "features"):
+            np.testing.assert_array_equal(mended.read(name), whole.read(name))
+
+
 def test_nan_is_refused_with_the_image_before_anything_is_published(tmp_path):
     with pytest.raises(InputError, match="logits of image test/00600 are not finite"):
         write(tmp_path / "test.h5", SPLIT, Model(spoil=600), WEIGHTS)
@@ -145,10 +162,15 @@ def test_nan_is_refused_with_the_image_before_anything_is_published(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: f["logits"].__setitem__((600, 1), np.nan), "NaN or infinity among the logits"),
-        (lambda f: f["logits"].__setitem__((0, 0), np.inf), "NaN or infinity among the logits"),
+        (lambda f: f["logits"].__setitem__((600, 1), np.nan), "is damaged"),
+        (lambda f: f["logits"].__setitem__((0, 0), 0.125), "is damaged"),
+        (lambda f: f["logits"].__setitem__(slice(4, 6), f["logits"][4:6][::-1]), "is damaged"),
+        (lambda f: f["labels"].__setitem__(7, 0), "is damaged"),
+        (lambda f: f.attrs.__setitem__("images_per_second", 1e9), "is damaged"),
+        (lambda f: f.attrs.__setitem__("weights", "abd"), "is damaged"),
+        (lambda f: f.__delitem__("proofs"), "damaged or no outputs file"),
         (lambda f: f.attrs.__setitem__("rows", 9), "holds 9 of"),
-        (lambda f: f.attrs.__setitem__("schema", 0), "has layout 0, not 1"),
+        (lambda f: f.attrs.__setitem__("schema", 0), "has layout 0, not 2"),
         (lambda f: f.__delitem__("labels"), "damaged or no outputs file"),
     ],
 )
@@ -173,9 +195,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 def test_a_file_without_features_serves_all_that_needs_none(tmp_path):
     path = tmp_path / "vit" / "test.h5"
-    write(path, SPLIT, Model(), WEIGHTS)
-    with h5py.File(path, "r+") as file:
-        del file["features"]
+    write(path, SPLIT, lambda rows: (Model()(rows)[0], None), WEIGHTS)
     with Outputs(path, SPLIT) as file:
         assert len(file.read("logits")) == len(SPLIT.labels)
         with pytest.raises(InputError, match=r"test.h5 holds no features of the model 'vit'"):

@@ -1,13 +1,17 @@
 """The outputs file: a model's logits and features on one split. Only this module knows its layout.
 
 HDF5 datasets `logits` (examples, classes), `features` (examples, dimensions), `labels` and `ids`,
-rows in dataset order, chunks of whole rows. The attributes say what made them. Extraction writes a
-part file beside it, block by block, and publishes it at the end under the file's own name.
+rows in dataset order, chunks of whole rows. The attributes say what made them, and `seal` is a
+digest of the others. `proofs/logits` and `proofs/features` hold a proof of each row, checked as it
+is read: HDF5's own Fletcher checksums would halve the speed, and see neither attributes nor a chunk
+that is lost. Extraction writes a part file beside it, block by block, and publishes it at the end
+under the file's own name.
 
 HDF5 locks nothing, which fails on some shared file systems: a published file never changes, and
-`jobs.run_script` sees to it that a part file has one writer.
+`run_script` sees to it that a part file has one writer.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -20,12 +24,14 @@ import numpy as np
 
 from workflow.lib.data.splits import Split
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import AGAIN
 from workflow.lib.run.progress import Progress
+from workflow.lib.run.proofs import prove
 from workflow.lib.run.resume import dates, publish
 
 log = logging.getLogger("uncorrelated")
 
-SCHEMA = 1
+SCHEMA = 2
 BLOCK = 512  # rows written, flushed and resumed at a time; also a chunk
 
 
@@ -69,7 +75,7 @@ def write(
     identity["inputs"] = json.dumps(dates(inputs))
     examples = len(split.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = _rows_done(part, identity)
+    done = _rows_done(part, split, identity)
     progress = Progress(examples, "images", done=done)
     began, before = time.monotonic(), done
     try:
@@ -90,7 +96,9 @@ def write(
                             f"model may be damaged, its training may have diverged, or its values "
                             f"be too large for extraction.precision: float16"
                         )
+                    values = values.astype(np.float32, copy=False)
                     file[name][rows[0] : rows[-1] + 1] = values
+                    file[f"proofs/{name}"][rows[0] : rows[-1] + 1] = prove(values)
                 file.flush()
                 moment, stop = time.monotonic(), int(rows[-1]) + 1
                 if "images_per_second" not in attributes:
@@ -99,6 +107,9 @@ def write(
                     # The first block of a run pays for what starts once; the rate is without it,
                     # if what is left is long enough to be measured.
                     began, before = moment, stop
+                if stop == examples:
+                    _set(file, "seal", _seal(file))
+                    file.flush()
                 # Only now do these rows count, whenever the job may be killed.
                 file.attrs["rows"] = stop
                 file.flush()
@@ -115,18 +126,52 @@ def write(
     return examples - done
 
 
-def _rows_done(part: Path, identity: Mapping) -> int:
-    """How many rows a part file holds of what is to be computed; 0 if it can't be gone on from."""
+def _rows_done(part: Path, split: Split, identity: Mapping) -> int:
+    """How many rows a part file holds of what is to be computed; 0 if it can't be resumed."""
     try:
         with h5py.File(part, "r", locking=False) as file:
-            if {key: file.attrs.get(key) for key in identity} == dict(identity):
-                return int(file.attrs["rows"])
+            known = _attributes(file)
+            if {key: known.get(key) for key in identity} == dict(identity):
+                done = int(known["rows"])
+                for name, _ in _parts(file.get("logits"), file.get("features")):
+                    rows = Rows(file, name, part)
+                    for start in range(0, done, BLOCK):
+                        rows[start : min(start + BLOCK, done)]
+                sealed = done < len(split.ids) or known["seal"] == _seal(file)
+                if not sealed or not np.array_equal(file["labels"][:], split.labels):
+                    raise InputError("it is damaged")
+                return done
             log.info("starting over, since %s was made by other weights, data or code", part)
     except FileNotFoundError:
         pass
-    except (OSError, KeyError) as error:
+    except Exception as error:  # of HDF5, of many kinds
         log.warning("starting over, since %s cannot be read: %s", part, error)
     return 0
+
+
+def _text(size: int) -> np.dtype:
+    """Text of fixed length: HDF5 can hang for ever on damaged text of any length."""
+    return h5py.string_dtype("utf-8", max(size, 1))
+
+
+def _set(file: h5py.File, key: str, value: str | int | float) -> None:
+    kind = _text(len(value.encode())) if isinstance(value, str) else None
+    file.attrs.create(key, value, dtype=kind)
+
+
+def _attributes(file: h5py.File) -> dict:
+    return {
+        key: value.decode() if isinstance(value, bytes) else value
+        for key, value in file.attrs.items()
+    }
+
+
+def _seal(file: h5py.File) -> str:
+    """Digest of the attributes but itself and `rows`, which is written last."""
+    others = sorted(
+        (key, str(value)) for key, value in _attributes(file).items() if key not in ("seal", "rows")
+    )
+    return hashlib.sha256(json.dumps(others).encode()).hexdigest()
 
 
 def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> None:
@@ -147,17 +192,52 @@ def _begin(part: Path, split: Split, identity: Mapping, logits, features) -> Non
                 chunks=(min(BLOCK, examples), width),
                 dcpl=early,
             )
+            file[f"proofs/{name}"] = np.zeros(examples, np.uint64)
         file["labels"] = split.labels
-        file.create_dataset("ids", data=split.ids.astype(object), dtype=h5py.string_dtype())
+        ids = np.char.encode(split.ids, "utf-8")
+        file["ids"] = ids.astype(_text(ids.dtype.itemsize))
         file.attrs["images_per_second"] = 0.0
         for key, value in identity.items():
-            file.attrs[key] = value
+            _set(file, key, value)
         file.attrs["rows"] = 0
 
 
 def _parts(logits, features) -> list[tuple[str, np.ndarray]]:
     named = [("logits", logits), ("features", features)]
     return [(name, values) for name, values in named if values is not None]
+
+
+class Rows:
+    """A matrix of an outputs file, whose rows are checked as they are read.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : {'logits', 'features'}
+    path
+        For the message.
+    again : str
+        What to do if it is damaged.
+    """
+
+    def __init__(self, file: h5py.File, name: str, path: str | os.PathLike, again: str = AGAIN):
+        self.data, self.proofs = file[name], file[f"proofs/{name}"][:]
+        self.path, self.again = path, again
+        self.shape, self.dtype = self.data.shape, self.data.dtype
+        if self.data.ndim != 2 or self.dtype != np.float32 or len(self.data) != len(self.proofs):
+            raise KeyError(f"{name} has the shape {self.shape}")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        try:
+            values = self.data[rows]
+            if (prove(values) == self.proofs[rows]).all():
+                return values
+        except Exception as error:  # of HDF5, of many kinds
+            raise InputError(f"{self.path} is damaged: {error}; {self.again}") from error
+        raise InputError(f"{self.path} is damaged: rows are not as written; {self.again}")
 
 
 class Outputs:
@@ -172,7 +252,7 @@ class Outputs:
 
     Attributes
     ----------
-    logits, features : h5py.Dataset of float32
+    logits, features : Rows of float32
         Shapes (examples, classes) and (examples, dimensions); None in a file without. Read them in
         contiguous blocks.
     labels : ndarray of int64, shape (examples,) or (examples, tasks)
@@ -191,13 +271,17 @@ class Outputs:
         try:
             # Blocks are read once: a cache of chunks would only take memory, for every open file.
             self._file = h5py.File(self.path, "r", rdcc_nbytes=0, locking=False)
-        except OSError as error:
+        except Exception as error:  # of HDF5, of many kinds
             raise InputError(f"cannot read {path}: {error}; {again}") from error
         try:
-            self.attributes = dict(self._file.attrs)
-            self.logits, self.features = map(self._file.get, ("logits", "features"))
+            self.attributes = _attributes(self._file)
+            self.logits, self.features = (
+                Rows(self._file, name, path, again) if name in self._file else None
+                for name in ("logits", "features")
+            )
             self.labels = self._file["labels"][:]
-        except (OSError, KeyError) as error:
+            sealed = self.attributes.pop("seal", None) == _seal(self._file)
+        except Exception as error:  # of HDF5, of many kinds
             self.close()
             raise InputError(f"{path} is damaged or no outputs file ({error}); {again}") from error
         examples = len(split.labels)
@@ -208,19 +292,21 @@ class Outputs:
             problem = "was made from other images or labels than this study's dataset"
         elif self.attributes.get("rows") != examples or len(self.labels) != examples:
             problem = f"holds {self.attributes.get('rows')} of {examples} images"
+        elif not sealed or not np.array_equal(self.labels, split.labels):
+            problem = "is damaged: it is not as it was written"
         if problem:
             self.close()
             raise InputError(f"{path} {problem}; {again}")
 
     def blocks(self, name: str, rows: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
-        """Read `logits` or `features` in contiguous blocks, refusing NaN and infinity.
+        """Read `logits` or `features` in contiguous blocks.
 
         Yields
         ------
         rows : slice
         values : ndarray of float32, shape (rows, columns)
         """
-        dataset = self._file.get(name)
+        dataset = {"logits": self.logits, "features": self.features}[name]
         if dataset is None:
             raise InputError(
                 f"{self.path} holds no {name} of the model '{self.path.parent.name}'; bring a file "
@@ -228,16 +314,7 @@ class Outputs:
             )
         for start in range(0, len(dataset), rows):
             block = slice(start, min(start + rows, len(dataset)))
-            try:
-                values = dataset[block]
-            except OSError as error:
-                raise InputError(f"{self.path} is damaged: {error}; delete it") from error
-            if not np.isfinite(values).all():
-                raise InputError(
-                    f"{self.path} holds NaN or infinity among the {name} of the model "
-                    f"'{self.path.parent.name}'; delete it, and check the model's weights"
-                )
-            yield block, values
+            yield block, dataset[block]  # finite, as they were when they were written
 
     def read(self, name: str) -> np.ndarray:
         """Whole `logits` or `features`, checked: float32, shape (examples, columns)."""
