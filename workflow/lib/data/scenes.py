@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from workflow.lib.data.arrays import Array
 from workflow.lib.data.voc import VocObject
 from workflow.lib.run.errors import InputError
 
@@ -136,10 +137,10 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def opener(path: str) -> Callable[[str], Image.Image]:
     """Make a function that gives the scene of an id, which begins with its row in the array."""
-    whole = np.load(path, mmap_mode="r")
+    whole = Array(path)
 
     def open_scene(example: str) -> Image.Image:
-        scene = whole[int(example.partition(":")[0])]
+        scene = whole[[int(example.partition(":")[0])]][0]
         return Image.fromarray(scene[0] if len(scene) == 1 else scene.transpose(1, 2, 0))
 
     return open_scene
