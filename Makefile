@@ -2,6 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What a user types is no part of a command: it is passed as it is, through the environment.
+override NAME := $(value NAME)
+override IMAGES := $(value IMAGES)
+override MODELS := $(value MODELS)
+export NAME IMAGES MODELS
+
 .PHONY: run study test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
@@ -10,7 +16,7 @@ run: .venv/made
 
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
 study: .venv/made
-	@$(BIN)/python -m workflow.lib.study.new --name "$(NAME)" --images "$(IMAGES)" $(MODELS)
+	@$(BIN)/python -m workflow.lib.study.new --name="$$NAME" --images="$$IMAGES" -- "$$MODELS"
 
 test: .venv/made
 	$(BIN)/pytest -n 2 --durations=20

@@ -15,12 +15,14 @@ from PIL import Image
 
 from workflow.lib.data import fashion_mnist, files, imagenet
 from workflow.lib.data.kinds import (
+    FORMATS,
     Decoder,
     build_manifest,
     source_files,
     source_listing,
     source_warnings,
 )
+from workflow.lib.outputs.digests import digest
 from workflow.lib.run.errors import InputError
 
 FASHION = {"kind": "fashion-mnist", "path": "resources/fashion-mnist", "seed": 0}
@@ -649,9 +651,36 @@ def test_a_file_of_many_images_that_cannot_be_read_ends_the_run(tmp_path):
 
 
 def test_an_image_that_the_system_cannot_give_is_not_left_out(folder, monkeypatch):
-    def fails(file):
+    def fails(file, **_):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Image, "open", fails)
     with pytest.raises(InputError, match=r"cannot read the image .*: Input/output error; restore"):
         build(folder, {"train": 10, "calibration": "rest"}, skip_corrupt=True)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "TGA", "ICO", "PCX"])
+def test_only_what_is_meant_by_an_image_is_opened(tmp_path, kind, monkeypatch):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.jpg", kind)
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("Ghostscript"))
+    with pytest.raises(InputError, match=r"cannot read the image .*a.jpg"):
+        Decoder("folder", str(tmp_path), "RGB")("a.jpg")
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "MPO"])
+def test_images_are_told_by_their_content_and_not_by_their_names(tmp_path, kind):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.jpg", kind)
+    assert Decoder("folder", str(tmp_path), "RGB")("a.jpg").size == (8, 8)
+
+
+def test_what_might_never_end_is_refused(tmp_path):
+    (tmp_path / "dog").mkdir()
+    for make in (os.mkfifo, lambda path: os.symlink("/dev/zero", path)):
+        make(tmp_path / "dog/a.jpg")
+        for read in (digest, lambda path: Decoder("folder", str(tmp_path), "RGB")("dog/a.jpg")):
+            with pytest.raises(InputError, match=r"dog/a.jpg is no regular file"):
+                read(tmp_path / "dog/a.jpg")
+        files.look.cache_clear()
+        with pytest.raises(InputError, match=r"dog/a.jpg is no regular file"):
+            files.scan(str(tmp_path))
+        (tmp_path / "dog/a.jpg").unlink()

@@ -238,8 +238,9 @@ def test_a_damaged_checkpoint_of_ours_is_named(tmp_path, share):
     networks.save(path, {"architecture": "test_resnet"}, network())
     content = path.read_bytes()
     for damaged in (
-        spoilt(content, int(share * len(content))), content[: int(share * len(content))]
-    ):  # fmt: skip
+        spoilt(content, int(share * len(content))),
+        content[: int(share * len(content))],
+    ):
         path.write_bytes(damaged)
         with pytest.raises(
             InputError, match=r"(?s)checkpoint .*a.safetensors.*delete it and run again"
@@ -253,9 +254,14 @@ def test_a_digest_tells_any_tensor_number_and_name_apart_and_no_order():
     assert networks.digest_of([dict(reversed(tensors.items())), 1]) in known
     a, b = tensors["a"], tensors["b"]
     changes = [
-        {"d": 1}, {"a": a.reshape(3, 2)}, {"a": a.double()}, {"a": a.flip(0)}, {"b": ~b},
-        {"a": b, "b": a}, {"c": torch.ones(1)},
-    ]  # fmt: skip
+        {"d": 1},
+        {"a": a.reshape(3, 2)},
+        {"a": a.double()},
+        {"a": a.flip(0)},
+        {"b": ~b},
+        {"a": b, "b": a},
+        {"c": torch.ones(1)},
+    ]
     for other in ([tensors, 2], [tensors], *([tensors | change, 1] for change in changes)):
         digest = networks.digest_of(other)
         assert digest not in known

@@ -1,6 +1,9 @@
 """What of a study must be brought, and how a file is opened."""
 
 import contextlib
+import io
+import os
+import zipfile
 from types import SimpleNamespace
 
 import h5py
@@ -132,13 +135,6 @@ def test_rows_without_ids_are_of_the_template_or_of_what_is_needed(tmp_path):
 def unreadable(path, message):
     with pytest.raises(InputError, match=message), opened(path, ["a", "b"]) as file:
         file.check(SPLITS, file.rows(SPLITS, list(SPLITS), list(SPLITS)))
-
-
-@pytest.mark.parametrize("link", [h5py.SoftLink("/none"), h5py.ExternalLink("none.h5", "/logits")])
-def test_a_link_that_leads_nowhere_is_told(tmp_path, link):
-    with h5py.File(tmp_path / "vit.h5", "w") as file:
-        file["logits"] = link
-    unreadable(tmp_path / "vit.h5", r"vit\.h5: logits is damaged, or a link that leads nowhere")
 
 
 @pytest.mark.parametrize(
@@ -347,3 +343,81 @@ def test_files_say_whether_they_hold_features(tmp_path):
         "a.npy": False,
         "a.csv": False,
     }
+
+
+def refused(path, message):
+    def read():
+        with opened(path, ["a", "b"]) as file:
+            file.rows(SPLITS, list(SPLITS), list(SPLITS))
+            file.take(np.arange(6))
+
+    with pytest.raises(InputError, match=message):
+        read()
+
+
+@pytest.mark.parametrize("kind", ["virtual", "external", "soft", "link"])
+@pytest.mark.parametrize("name", ["logits", "features", "ids"])
+def test_nothing_outside_of_an_hdf5_file_is_read(tmp_path, kind, name):
+    secret, path = tmp_path / "secret", tmp_path / "vit.h5"
+    secret.write_bytes(bytes(96))
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["logits"] = np.ones((6, 2))
+    with h5py.File(path, "w") as file:
+        file["logits"] = np.zeros((6, 2))
+        if name == "logits":
+            del file["logits"]
+        if kind == "virtual":
+            layout = h5py.VirtualLayout((6, 2), np.float64)
+            layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "logits", (6, 2))
+            file.create_virtual_dataset(name, layout)
+        elif kind == "external":
+            file.create_dataset(name, (6, 2), np.float64, external=[(str(secret), 0, 96)])
+        elif kind == "soft":
+            file["hidden"] = np.zeros((6, 2))
+            file[name] = h5py.SoftLink("/hidden")
+        else:
+            file[name] = h5py.ExternalLink(str(tmp_path / "other.h5"), "logits")
+    refused(path, rf"cannot read .*vit.h5: {name} is a link, or lies in another file")
+
+
+def test_a_name_that_nobody_asked_for_is_not_followed_elsewhere(tmp_path):
+    with h5py.File(tmp_path / "vit.h5", "w") as file:
+        file["logits"] = np.zeros((6, 2))
+        file["more"] = h5py.ExternalLink(str(tmp_path / "none.h5"), "x")
+    with opened(tmp_path / "vit.h5", ["a", "b"]) as file:
+        assert len(file.logits) == 6
+    assert not holds_features(tmp_path / "vit.h5")
+
+
+def npz(path, shape, content=b"", **options):
+    """An .npz file whose array says that it has a shape."""
+    head = io.BytesIO()
+    layout = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, layout)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("logits.npy", head.getvalue() + content)
+
+
+def test_an_array_that_says_it_is_huge_takes_no_memory(tmp_path):
+    npz(tmp_path / "vit.npz", (10**12, 2), bytes(100))
+    refused(tmp_path / "vit.npz", r"vit.npz: logits.npy says that it holds 16.0 TB, in a file of")
+    for chunks in (None, (1000, 2)):
+        with h5py.File(tmp_path / "vit.h5", "w") as file:
+            file.create_dataset("logits", (10**12, 2), np.float64, chunks=chunks or (1000, 2))
+            file.create_dataset("ids", (10**12,), "S8", chunks=(1000,))
+        refused(tmp_path / "vit.h5", r"vit.h5: logits says that it holds 16.0 TB, in a file of")
+
+
+def test_an_archive_is_unpacked_to_the_disk_and_not_into_memory(tmp_path):
+    np.savez_compressed(tmp_path / "vit.npz", logits=np.zeros((6, 2)), features=np.ones((6, 3)))
+    with opened(tmp_path / "vit.npz", ["a", "b"]) as file:
+        assert isinstance(file.logits, np.memmap) and isinstance(file.features, np.memmap)
+        assert not os.path.exists(file.logits.filename)
+        rows = file.rows(SPLITS, list(SPLITS), list(SPLITS))
+        assert file.take(rows["test"])[1].tolist() == [[1, 1, 1]] * 3
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "h5", "csv"])
+def test_a_pipe_is_refused(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"vit.{suffix}")
+    refused(tmp_path / f"vit.{suffix}", r"vit.* is no regular file")

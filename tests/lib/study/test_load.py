@@ -224,3 +224,11 @@ def test_the_record_is_the_complete_study_and_is_written_when_that_changes(
     record(load(edited(study, {"title": "Another"}), []))
     assert json.loads(file.read_text())["title"] == "Another"
     assert [path.name for path in file.parent.iterdir()] == ["study.json"]
+
+
+def test_aliases_that_explode_are_refused_at_once(tmp_path):
+    lines = ["a0: &a0 [lol, lol, lol]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    (tmp_path / "s.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigurationError, match=r"s.yaml: its aliases stand for more than 100000"):
+        read(tmp_path / "s.yaml")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from workflow.lib.data.splits import Split
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import refuse_special
 
 CLASSES = (
     "T-shirt",
@@ -83,6 +84,7 @@ def read_idx(path: str, name: str, header: int) -> bytes:
         If it is missing, or is not the published file.
     """
     file = Path(path, name)
+    refuse_special(file)
     try:
         packed = file.read_bytes()
     except FileNotFoundError as error:

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 import time
 import unicodedata
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import SPECIAL
 
 log = logging.getLogger("uncorrelated")
 
@@ -118,6 +120,8 @@ def look(path: str, place: str = ".", suffixes: tuple[str, ...] = IMAGES) -> Fou
                         folders.append(f"{name}/")
                     elif entry.name.lower().endswith(suffixes):
                         state = entry.stat()
+                        if not stat.S_ISREG(state.st_mode):
+                            raise InputError(f"{entry.path} {SPECIAL}")
                         found.append((name, state.st_size))
                         if state.st_mtime > now:
                             future.append(name)

@@ -10,16 +10,24 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, scenes, voc
 from workflow.lib.data.files import UnreadableImage, check_classes, check_path, is_future
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split, divide_all, draws_from_training
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import refuse_special
 from workflow.lib.run.progress import Progress, ahead
 
 log = logging.getLogger("uncorrelated")
+
+FORMATS = [
+    name
+    for name in ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF")
+    if name != "AVIF" or features.check("avif")
+]
+"""What an image may be, whatever its name says: Pillow would start Ghostscript for an EPS."""
 
 KINDS = {
     "fashion-mnist": fashion_mnist,
@@ -114,7 +122,9 @@ class Decoder:
             return source.convert(self.mode)
         file = os.path.join(self.path, example)
         try:
-            with Image.open(source) as image:
+            if isinstance(source, str):
+                refuse_special(source)
+            with Image.open(source, formats=FORMATS) as image:
                 if image.mode.startswith(("I", "F")):  # which Pillow would cut off above 255
                     raise UnreadableImage(
                         f"the image {file} has more than 8 bits a channel; convert it to 8, or set "

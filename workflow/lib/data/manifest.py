@@ -83,7 +83,10 @@ class Manifest:
         InputError
             If the table is not the one that its digest was made of.
         """
-        head, _, body = Path(path).read_text(encoding="utf-8").partition("\n")
+        try:
+            head, _, body = Path(path).read_text(encoding="utf-8").partition("\n")
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {error}; delete it and run again") from error
         if head != f"# sha256 {hashlib.sha256(body.encode()).hexdigest()}":
             raise InputError(f"{path} was altered or cut short; delete it and run again")
         rows = csv.reader(io.StringIO(body), delimiter="\t")

@@ -20,6 +20,7 @@ import numpy as np
 
 from workflow.lib.data.folder import opener as opener
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import refuse_special
 
 SPLITS = ("train", "val", "trainval", "test")
 
@@ -136,6 +137,7 @@ def read_annotation(path: str | os.PathLike) -> list[VocObject]:
     InputError
         If the file is missing, is no XML, or an object in it lacks its name or box.
     """
+    refuse_special(path)
     try:
         root = ET.parse(path).getroot()
     except FileNotFoundError as error:
@@ -231,6 +233,7 @@ def _list(folder: Path) -> list[str]:
 
 
 def _read_lines(file: Path) -> list[list[str]]:
+    refuse_special(file)
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

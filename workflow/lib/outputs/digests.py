@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
+from workflow.lib.run.files import refuse_special, replacing
 
 
 def digest(path: str | os.PathLike) -> str:
@@ -17,6 +17,7 @@ def digest(path: str | os.PathLike) -> str:
     InputError
         If the file cannot be read.
     """
+    refuse_special(path)
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -168,7 +168,7 @@ class Brought:
         shares = np.split(found, ends)
         if not all(map(_consecutive, shares)):
             # HDF5 takes hours to pick single rows.
-            self.logits = self._read(self.logits, slice(None))
+            self.logits = self._read(self.logits, slice(None))  # of .npz still on the disk
             self.features = self._read(self.features, slice(None))
         return dict(zip(names, shares, strict=True))
 

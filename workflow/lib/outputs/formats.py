@@ -4,12 +4,15 @@ Nothing in a file is unpickled. What a reader gives is not checked yet, see `ext
 """
 
 import csv
+import math
 import os
+import shutil
+import tempfile
 import tokenize
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -17,9 +20,11 @@ import h5py
 import numpy as np
 
 from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import in_words, refuse_special
 
 ID = ("ids", "id")  # what the ids may be called
 KNOWN = ("logits", "features", *ID)
+PACKED = 1100  # times that gzip makes data smaller, at most
 # What NumPy and h5py let through of damaged files.
 DAMAGED = (
     OSError,
@@ -55,6 +60,7 @@ def arrays_of(
     InputError
         If it cannot be read, or its headings do not say which column is which.
     """
+    refuse_special(path)
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
     return contextmanager(readers.get(Path(path).suffix, _hdf5))(path, classes)
 
@@ -68,7 +74,7 @@ def holds_features(path: str | os.PathLike) -> bool:
             with zipfile.ZipFile(path) as file:
                 return "features.npy" in file.namelist()
         with h5py.File(path, "r") as file:
-            return "features" in file
+            return "features" in list(file)
     except DAMAGED:
         return True  # its job will say what is wrong
 
@@ -85,30 +91,51 @@ def _npy(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
 
 def _npz(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise InputError(f"{path} is an .npy file by its content; give it that ending")
-        with file:
-            arrays = {name: file[name] for name in _wanted(file)}
-            others = [
-                name for name in file.zip.namelist() if name.removesuffix(".npy") not in KNOWN
-            ]
-            arrays["unknown"] = {n.removesuffix(".npy"): _header(file.zip, n) for n in others}
+        with open(path, "rb") as file:
+            if file.read(6) == b"\x93NUMPY":
+                raise InputError(f"{path} is an .npy file by its content; give it that ending")
+        with zipfile.ZipFile(path) as file:
+            names = {name.removesuffix(".npy"): name for name in file.namelist()}
+            arrays = {name: _member(path, file, names[name]) for name in _wanted(names)}
+            arrays["unknown"] = {
+                name: _header(file, names[name])[:2] for name in names if name not in KNOWN
+            }
     except DAMAGED as error:
         raise unreadable(path, error) from error
     yield arrays
 
 
-def _header(archive: zipfile.ZipFile, name: str) -> Unknown:
-    """Look at an array's shape and type without reading it."""
+def _member(path: str | os.PathLike, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Unpack an array to the disk, where it takes no memory; the file is gone with the array."""
+    shape, _, width = _header(archive, name)
+    entry = archive.getinfo(name)
+    _refuse_huge(path, name, max(math.prod(shape) * width, entry.file_size))
+    with tempfile.NamedTemporaryFile(suffix=".npy") as unpacked:
+        with archive.open(entry) as packed:
+            shutil.copyfileobj(packed, unpacked)
+        unpacked.flush()
+        return np.load(unpacked.name, mmap_mode="r", allow_pickle=False)
+
+
+def _refuse_huge(path: str | os.PathLike, name: str, size: int) -> None:
+    """Refuse an array that says it is larger than the file can hold, however well compressed."""
+    if size > PACKED * os.path.getsize(path):
+        raise InputError(
+            f"{path}: {name} says that it holds {in_words(size)}, in a file of "
+            f"{in_words(os.path.getsize(path))}; write it again"
+        )
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, int]:
+    """Give an array's shape, whether it is text, and bytes an element, without reading it."""
     if not name.endswith(".npy"):
-        return (), False
+        return (), False, 0
     with archive.open(name) as file:
         version = np.lib.format.read_magic(file)
         old = version == (1, 0)
         read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
         shape, _, kind = read(file)
-    return shape, kind.kind in TEXT
+    return shape, kind.kind in TEXT, kind.itemsize
 
 
 def _hdf5(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
@@ -118,8 +145,13 @@ def _hdf5(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
         raise unreadable(path, error) from error
     with file:
         try:
-            arrays = {name: _dataset(path, file, name) for name in _wanted(file)}
-            others = {str(name): file.get(name) for name in file if name not in KNOWN}
+            names = list(file)  # `in` would follow links
+            arrays = {name: _dataset(path, file, name) for name in _wanted(names)}
+            others = {
+                str(name): file.get(name)
+                for name in names
+                if name not in KNOWN and _is_own(file, name)
+            }
             arrays["unknown"] = {
                 name: (other.shape or (), other.dtype.kind in TEXT)
                 for name, other in others.items()
@@ -132,14 +164,17 @@ def _hdf5(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
 
 def _dataset(path: str | os.PathLike, file: h5py.File, name: str) -> np.ndarray | h5py.Dataset:
     try:
-        array = file[name]
+        array = file[name] if _is_own(file, name) else None
     except KeyError as error:
+        raise InputError(f"cannot read {path}: {name} is damaged; write the file again") from error
+    if array is None or getattr(array, "is_virtual", False) or getattr(array, "external", None):
         raise InputError(
-            f"cannot read {path}: {name} is damaged, or a link that leads nowhere; put the dataset "
+            f"cannot read {path}: {name} is a link, or lies in another file; put the dataset "
             f"itself into the file"
-        ) from error
+        )
     if not isinstance(array, h5py.Dataset):
         raise InputError(f"{path}: {name} is a group; it must be a dataset")
+    _refuse_huge(path, name, math.prod(array.shape or ()) * array.dtype.itemsize)
     if name not in ID:
         return array
     if array.ndim != 1:
@@ -261,7 +296,12 @@ def _headings(count: int) -> str:
     )
 
 
-def _wanted(names: Mapping) -> list[str]:
+def _is_own(file: h5py.File, name: str) -> bool:
+    """Say whether a name means something in this file, without following it elsewhere."""
+    return isinstance(file.get(name, getlink=True), h5py.HardLink)
+
+
+def _wanted(names: Collection[str]) -> list[str]:
     return [name for name in ("logits", "features", *ID) if name in names]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from workflow.lib.run.errors import InputError
 
 AGAIN = "delete it and run again"
+SPECIAL = "is no regular file, or a link to what is none, and might never end; remove it"
 
 
 @contextlib.contextmanager
@@ -79,7 +80,7 @@ def refuse_special(path: str | os.PathLike) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{path} is no regular file, or a link to none; remove it")
+            raise InputError(f"{path} {SPECIAL}")
 
 
 def in_words(size: float) -> str:

@@ -20,6 +20,7 @@ from workflow.lib.study.complete import PublishedStudy, Study, complete, complet
 from workflow.lib.study.model import File, PublishedFile, StudyFile
 from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
+LARGEST = 100_000  # entries of a file, aliases written out
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
@@ -216,6 +217,9 @@ def read(path: str | os.PathLike) -> dict:
     try:
         loader = yaml.SafeLoader(Path(path).read_bytes())
         root = loader.get_single_node()
+        if root and _size(root, {}) > LARGEST:
+            text = f"its aliases stand for more than {LARGEST} entries; write out what is meant"
+            raise ConfigurationError([f"{path}: {text}"])
         mistakes = list(_misread_keys(root))
         content = loader.construct_document(root) if root else None
     except OSError as error:
@@ -231,6 +235,16 @@ def read(path: str | os.PathLike) -> dict:
     if mistakes:
         raise ConfigurationError(f"{path}: line {line}: {text}" for line, text in mistakes)
     return _plain(content)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count a node's entries as if its aliases were written out, without doing so."""
+    if id(node) not in known:
+        known[id(node)] = 0  # of one that stands in itself
+        items = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for item in items for part in (item if isinstance(item, tuple) else [item])]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _misread_keys(node: yaml.Node | None, path=(), above=()) -> Iterator[tuple[int, str]]:

@@ -418,7 +418,8 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help="names of timm, the base first")
     arguments = parser.parse_args()
     try:
-        file = new_study(arguments.name, arguments.images, arguments.models)
+        models = " ".join(arguments.models).split()  # make gives them as one text
+        file = new_study(arguments.name, arguments.images, models)
     except InputError as error:
         sys.exit(str(error))
     print(f"Wrote {file}. Look at its guesses, then:")
