@@ -1,5 +1,6 @@
 """Bad input ends a run with one readable message, and nothing half-written."""
 
+import fcntl
 import re
 
 import h5py
@@ -95,3 +96,14 @@ def test_outputs_without_features_are_named(checkout):
     table = "results/small/features/clip-linear.tsv"
     output = fails(checkout, "--rerun-triggers", "input", "--force", table)
     assert "holds no features of the model 'clip-linear'" in output
+
+
+def test_two_clones_that_share_results_do_not_both_write_to_them(checkout):
+    target = "results/small/figures/figure2.png"
+    with open(checkout.path / "results/small/.lock", "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        output = checkout.snakemake("--force", target).stdout
+        assert re.search(r"another run writes to .*results/small: process \d+ on ", output), output
+        assert "rule figure2" not in output
+        checkout.run("--dry-run", "--force", target)
+    checkout.run("--force", target)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from workflow.lib.measures.problems import told_problems
+from workflow.lib.run.lock import lock_results
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
 from workflow.lib.study.load import record
 
 
 onstart:
+    lock_results(f"results/{study.name}" for study in (STUDY, STUDY.alongside) if study)
     record(STUDY)
     jobs = cancel_left_behind(workflow.workdir_init)
     if jobs:

@@ -20,9 +20,8 @@ from workflow.lib.ensembles.greedy import grow, read_candidates, score_ensembles
 from workflow.lib.measures.pairs import MEANS
 from workflow.lib.measures.statistics import paired_gain, wilson
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
 
 log = logging.getLogger("uncorrelated")
@@ -121,15 +120,13 @@ def greedy(
         for ensemble, answers in zip(found + starts, right, strict=True)
     ]
     steps = [row for described in rows[: len(found)] for row in described]
-    with replacing(table) as part:
-        pd.DataFrame(steps).to_csv(part, sep="\t", index=False)
+    write_table(table, pd.DataFrame(steps))
     # Of a start, only what comes in is of interest.
     firsts = [
         {**described[1], "raises": start["correct"][1] > start["correct"][0]}
         for described, start in zip(rows[len(found) :], starts, strict=True)
     ]
-    with replacing(first) as part:
-        pd.DataFrame(firsts).to_csv(part, sep="\t", index=False)
+    write_table(first, pd.DataFrame(firsts))
 
 
 def select(

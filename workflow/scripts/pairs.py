@@ -15,9 +15,8 @@ from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.measures.pairs import pair_table
 from workflow.lib.measures.statistics import wilson
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
 from workflow.lib.study.categories import BASE, more_divergent
 
@@ -76,11 +75,9 @@ def pairs(
             "%s has an accuracy of %.4f, outside the band %s: it is left out of the main analyses "
             "and listed in table 4", row.model, row.accuracy, band,
         )  # fmt: skip
-    with replacing(models) as temporary:
-        table.to_csv(temporary, sep="\t", index=False)
+    write_table(models, table)
     described = describe(pair_table(counts, keys), table)
-    with replacing(pairs) as temporary:
-        described.to_csv(temporary, sep="\t", index=False)
+    write_table(pairs, described)
 
 
 def model_table(

@@ -19,8 +19,7 @@ from workflow.lib.ensembles.greedy import count_triples, score_ensembles
 from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.measures.statistics import paired_gain, wilson
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.progress import Progress
 
 LISTED = 50  # best pairs, and best triples
@@ -83,8 +82,7 @@ def recommendations(
     examples = len(splits["calibration"].labels)
     listed["selection_accuracy"] = listed.pop("correct") / examples
     described = describe(listed, [found[-1] for found in right], members)
-    with replacing(table) as part:
-        described.to_csv(part, sep="\t", index=False)
+    write_table(table, described)
 
 
 def count_all(

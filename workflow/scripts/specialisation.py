@@ -13,8 +13,7 @@ import pandas as pd
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.specialisation import angle, calibrate, ensemble_class, outcome
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
-from workflow.lib.run.files import replacing
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.progress import Progress
 from workflow.lib.study.categories import more_divergent
 
@@ -88,8 +87,7 @@ def specialisation(
     for column in ("class", "prediction_1", "prediction_2", "ensemble"):
         made[column] = classes[made[column].to_numpy(np.int64)]
     made["union"] = find_union(made)
-    with replacing(table) as temporary:
-        made[COLUMNS].to_csv(temporary, sep="\t", index=False)
+    write_table(table, made[COLUMNS])
 
 
 def compare(first, second, labels: np.ndarray) -> pd.DataFrame:

@@ -18,9 +18,8 @@ from workflow.lib.measures.calibration import fit_temperature
 from workflow.lib.measures.pairs import MEANS, pair_table
 from workflow.lib.measures.statistics import correlation, mean_interval, slope
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, dimensions_needed
-from workflow.lib.run.files import replacing
 from workflow.lib.run.progress import Progress
 from workflow.lib.study.categories import BASE, CATEGORIES
 
@@ -94,8 +93,7 @@ def variants(
         all(pd.isna(row[choice]) or row[choice] == own[choice] for choice in CHOICES)
         for row in result.to_dict("records")
     ]
-    with replacing(table) as part:
-        result.to_csv(part, sep="\t", index=False)
+    write_table(table, result)
 
 
 def of_pairs(inside, split, known: pd.DataFrame, fitted: pd.Series, threads: int) -> list[dict]:

@@ -57,7 +57,27 @@ def test_a_script_gets_files_and_parameters_and_all_that_it_says_goes_to_the_log
     ("body", "message"),
     [
         ("raise InputError('photo.png is torn; replace it')", "Error: photo.png is torn"),
-        ("raise OSError(28, 'No space left on device')", "free some disk space"),
+        ("raise OSError(28, 'No space left on device')", "the disk is full"),
+        ("raise OSError(122, 'Disk quota exceeded')", "the disk is full, or its quota used up"),
+        (
+            "raise RuntimeError('[enforce fail at inline_container.cc:862] . PytorchStream"
+            "Writer failed writing file data/1: file write failed')",
+            "the disk is full",
+        ),
+        (
+            "from pathlib import Path\n    try:\n        raise OSError(28, 'No space left')\n"
+            "    finally:\n        {}.pos",
+            "the disk is full",
+        ),
+        ("raise AttributeError(\"'Stream' object has no attribute 'pos'\")", "the disk is full"),
+        ("raise OSError('Unable to create file (No space left on device)')", "the disk is full"),
+        ("raise MemoryError", "the memory does not suffice (MemoryError)"),
+        ("import numpy as np; np.empty(10**15)", "the memory does not suffice (Unable to allocate"),
+        (
+            'raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] data. DefaultCPUAllo'
+            "cator: can't allocate memory: you tried to allocate 4 bytes\")",
+            "the memory does not suffice",
+        ),
     ],
 )
 def test_a_mistake_of_the_users_is_one_message(tmp_path, body, message):
@@ -189,3 +209,41 @@ def test_what_fails_ahead_is_raised_in_its_place():
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_a_job_whose_log_has_a_long_name_has_a_lock_all_the_same(tmp_path):
+    name = f"results/{'a' * 150}/logs/{'b' * 150}.log"
+    (tmp_path / name).parent.mkdir(parents=True)
+    script = SCRIPT.format(body="pass").replace('log=["log"]', f'log=["{name}"]')
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    assert "at work" in (tmp_path / name).read_text()
+
+
+WRITERS = {
+    "table": "write_table('out/a.tsv', pd.DataFrame({'a': range(99999)}))",
+    "figure": "save(Figure().subplots().figure, *(f'out/a.{k}' for k in ('pdf', 'svg', 'png')))",
+    "checkpoint": "networks.save('out/a.safetensors', {}, torch.nn.Linear(999, 999))",
+    "state": "torch.save(torch.zeros(99999), 'out/resume.pt')",
+    "images": "Writer(Path('out/a.npy'), (99, 3, 99, 99)).__enter__().append(np.ones((3, 99, 99)))",
+}
+IMPORTS = """
+    import numpy as np, pandas as pd, torch, resource, signal
+    from pathlib import Path
+    from matplotlib.figure import Figure
+    from workflow.lib.data.arrays import Writer
+    from workflow.lib.models import networks
+    from workflow.lib.outputs.tables import write_table
+    from workflow.lib.show.marks import save
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # what a full disk does to files
+"""
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_says_that_the_disk_is_full(tmp_path, kind):
+    (tmp_path / "out").mkdir()
+    status, log = run(tmp_path, f"pass{IMPORTS}    {WRITERS[kind]}")
+    assert status == 1
+    assert "the disk is full, or its quota used up" in log
+    assert "Traceback" not in log

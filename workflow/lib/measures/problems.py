@@ -1,5 +1,6 @@
 """What is wrong with outputs, as far as labels can tell: their order, their sign, their kind."""
 
+import io
 import os
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 from scipy.stats import binomtest
+
+from workflow.lib.run.files import read_sealed
 
 FAR = 0.1  # by how much a share must be higher to be far higher, beside three standard errors
 MOST = 4000  # classes up to which permutations are looked at: time grows with their cube
@@ -94,6 +97,7 @@ def told_problems(calibration: str | os.PathLike) -> list[str]:
     """Read what is wrong with models from calibration.tsv, if that is there; a line a model."""
     if not os.path.exists(calibration):
         return []
-    table = pd.read_csv(calibration, sep="\t", dtype=str, keep_default_na=False)
+    content = io.BytesIO(read_sealed(calibration))
+    table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
     rows = zip(table["model"], table["problem"], strict=True)
     return [f"{model}: {problem}" for model, problem in rows if problem]

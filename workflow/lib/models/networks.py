@@ -140,7 +140,7 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
                 raise InputError(
                     f"cannot read the checkpoint {path}: it is damaged or of an older make; {AGAIN}"
                 )
-            return json.loads(recipe), tensors
+            return json.loads(str(recipe)), tensors
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}") from error

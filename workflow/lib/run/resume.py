@@ -42,8 +42,9 @@ def publish(part: Path, path: Path) -> None:
         second.unlink(missing_ok=True)  # of two names of one file, none was replaced
 
 
-def discard_kept(folder: Path) -> None:
+def discard_kept(folder: str | os.PathLike) -> None:
     """Delete what jobs of a study kept to go on from, where the result of the job is there."""
+    folder = Path(folder)
     models = folder / "models"
     for kept in (
         *folder.glob("**/*.part"), *models.glob("*/features.h5"), *models.glob("*/resume.pt")

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import inspect
 import logging
 import os
@@ -11,6 +12,28 @@ from pathlib import Path
 from typing import IO, Any
 
 from workflow.lib.run.errors import InputError
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "file write failed",
+    "inline_container.cc",
+    "PytorchStreamWriter failed",  # of torch.save
+    "'Stream' object has no attribute 'pos'",  # of matplotlib's PDF
+)
+"""What libraries say instead of where a disk is full."""
+
+MEMORY = (
+    "not enough memory",
+    "allocate memory",
+    "Unable to allocate",
+    "bad_alloc",
+    "out of memory",
+    "insufficient shared memory",
+)
+"""What they say where the memory is."""
 
 log = logging.getLogger("uncorrelated")
 
@@ -33,8 +56,10 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     Raises
     ------
     SystemExit
-        With status 1 after an `InputError` or a full disk, with its message as the log's last line.
+        With status 1 after an `InputError`, a full disk or a full memory, with its message as the
+        log's last line.
     """
+    terminal = os.dup(sys.stderr.fileno())
     turn = _take_turn(snakemake.log[0])  # noqa: F841  (held until the process ends)
     with open(snakemake.log[0], "w", buffering=1) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
@@ -52,14 +77,34 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
     try:
         function(**arguments)
-    except InputError as error:
-        log.error("Error: %s", error)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        told = str(error) if isinstance(error, InputError) else what_is_full(error)
+        if not told:
             raise
-        log.error("Error: %s; free some disk space and run again", error)
+        log.error("Error: %s", told)
+        if not isinstance(error, InputError):  # the disk may be that of the log
+            os.write(terminal, f"Error in {snakemake.log[0]}: {told}\n".encode())
         sys.exit(1)
+
+
+def what_is_full(error: BaseException | None) -> str | None:
+    """Say in words that a disk or the memory is full, if an error or what led to it says so."""
+    while error is not None:
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        number = error.errno if isinstance(error, OSError) else None
+        if number in DISK_ERRORS or any(mark in text for mark in DISK):
+            return f"the disk is full, or its quota used up ({text}); free some and run again"
+        if (
+            isinstance(error, MemoryError)
+            or number == errno.ENOMEM
+            or any(m in text for m in MEMORY)
+        ):
+            return (
+                f"the memory does not suffice ({text}); end other programs, or on a cluster ask "
+                f"for more `mem_mb` of this rule, and run again"
+            )
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _take_turn(name: str) -> IO:
@@ -68,7 +113,8 @@ def _take_turn(name: str) -> IO:
     The lock lies in Snakemake's own folder and not beside the data. It ends with its process, even
     if that is killed.
     """
-    place = Path(".snakemake/running", name.replace(os.sep, "--"))
+    flat, digest = name.replace(os.sep, "--"), hashlib.sha256(name.encode()).hexdigest()
+    place = Path(".snakemake/running", flat if len(flat.encode()) < 200 else digest)
     place.parent.mkdir(parents=True, exist_ok=True)
     file = open(place, "w")  # noqa: SIM115
     try:

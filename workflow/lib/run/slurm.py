@@ -1,14 +1,21 @@
 """How SLURM jobs run their rules, and what a killed Snakemake leaves of them."""
 
+import contextlib
+import logging
 import os
 import re
 import shutil
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow.lib.run.errors import InputError
+
+log = logging.getLogger("uncorrelated")
+
+PATIENCE = 60  # seconds to wait for an answer of SLURM
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
@@ -59,16 +66,23 @@ def cancel_left_behind(folder: str | os.PathLike, seconds: float = 120) -> list[
     Raises
     ------
     InputError
-        If jobs have not ended in time.
+        If jobs have not ended in time; if SLURM does not say which there are, and there were some.
     """
     if shutil.which("squeue") is None:
         return []
-    cancelled = left = _left_behind(folder)
+    try:
+        cancelled = left = _left_behind(folder)
+    except InputError as error:
+        if Path(folder, ".snakemake/slurm_logs").is_dir():
+            raise
+        log.warning("%s", error)  # nothing was ever submitted here
+        return []
     limit = time.monotonic() + seconds
     while left:
-        subprocess.run(["scancel", *left], check=False)
-        time.sleep(1)
-        left = _left_behind(folder)
+        with contextlib.suppress(InputError):  # it is asked again
+            _ask("scancel", *left)
+            time.sleep(1)
+            left = _left_behind(folder)
         if left and time.monotonic() > limit:
             raise InputError(
                 f"jobs of an earlier run still write to {folder} and do not end: {' '.join(left)}; "
@@ -78,16 +92,36 @@ def cancel_left_behind(folder: str | os.PathLike, seconds: float = 120) -> list[
 
 
 def _left_behind(folder: str | os.PathLike) -> list[str]:
-    """Numbers of Snakemake's jobs in a folder, none if SLURM does not answer."""
-    listing = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%A|%j|%k|%Z"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    jobs = []
-    for line in listing.splitlines():
-        number, name, comment, place = line.split("|", 3)
-        ours = re.search(f"{uuid}$", name) and re.match("(rule|group)_", comment)
+    """Numbers of Snakemake's jobs in a folder."""
+    mark = uuid.uuid4().hex  # names and comments of jobs may hold anything else
+    fields = _ask(
+        "squeue", "--me", "--noheader", f"--format={mark.join(['%A', '%j', '%k', '%Z', ''])}"
+    )
+    jobs, run = set(), "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    *parts, rest = fields.split(mark)
+    if len(parts) % 4 or rest.strip():
+        raise InputError(f"SLURM's answer on jobs in {folder} is cut short; run again")
+    for number, name, comment, place in zip(*(parts[i::4] for i in range(4)), strict=True):
+        ours = re.search(rf"{run}\Z", name) and re.match("(rule|group)_", comment)
         if ours and Path(place).resolve() == Path(folder).resolve():
-            jobs.append(number)
-    return sorted(set(jobs))
+            jobs.add(number.strip())
+    return sorted(jobs)
+
+
+def _ask(*command: str) -> str:
+    """Run one of SLURM's commands.
+
+    Raises
+    ------
+    InputError
+        If it fails, or does not answer.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        return done.stdout
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
+        why = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        raise InputError(
+            f"SLURM does not answer `{command[0]}` ({why}), and jobs of an earlier run may still "
+            f"write to these results; run again once it does"
+        ) from error
