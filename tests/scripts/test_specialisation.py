@@ -248,6 +248,8 @@ def test_a_range_among_classes_called_by_other_numbers_is_refused():
     with pytest.raises(InputError, match=r'groups\.g: .* in quotes: \["3", "7"\]'):
         group_labels("g", [3, 7], numbers)
     assert group_labels("g", ["3", "7"], numbers) == [2, 6]
+    with pytest.raises(InputError, match=r"differs only in its form of Unicode: write it as there"):
+        group_labels("g", ["cafe\u0301"], ("bar", "caf\u00e9"))
     assert group_labels("g", [3, 4], ("0", *numbers)) == [3, 4]
 
 

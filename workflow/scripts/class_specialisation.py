@@ -11,6 +11,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from workflow.lib.data.files import unicode_note
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.specialisation import SIGNIFICANCE, summarise
 from workflow.lib.measures.statistics import holm
@@ -98,6 +99,7 @@ def group_labels(group: str, named: list[str] | list[int], classes: tuple[str, .
         if name not in classes:
             nearest = difflib.get_close_matches(name, classes, n=1, cutoff=0)
             hint = f"; do you mean '{nearest[0]}'?" if nearest else ""
+            hint = unicode_note([name], classes) or hint
             raise InputError(f"groups.{group}: the dataset has no class '{name}'{hint}")
     return [classes.index(name) for name in named]
 

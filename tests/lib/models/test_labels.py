@@ -65,6 +65,11 @@ def test_names_that_are_told_must_be_those_of_the_classes():
         order(["a", "b"], told=["a", "b", "c"])
 
 
+def test_names_are_the_same_in_either_form_of_unicode_and_case():
+    assert order(["caf\u00e9", "Dog"], told=["cafe\u0301", "dog"]) is None
+    assert order(["caf\u00e9", "Dog"], told=["DOG", "cafe\u0301"]) == [1, 0]
+
+
 def test_names_are_read_from_a_list_or_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("\ufeffdog\ncat \r\n\n", encoding="utf-8")
     assert labels.read_label_names(str(tmp_path / "names.txt")) == ["dog", "cat"]

@@ -9,7 +9,7 @@ import stat
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from workflow.lib.run.errors import InputError
@@ -234,6 +234,29 @@ def check_classes(classes: Sequence[str], where: str) -> None:
                 f"{where}: classes {first} and {label} are both named '{name}'; rename one of "
                 f"them, or make one class of both"
             )
+
+
+def unicode_note(found: Iterable[str], wanted: Iterable[str]) -> str:
+    """Say that texts which look the same differ in how letters with accents are composed.
+
+    Parameters
+    ----------
+    found, wanted : iterable of str
+        Those of a file, and those that it should have.
+
+    Returns
+    -------
+    str
+        What to do, to go on a sentence; empty if they differ otherwise.
+    """
+    wanted = {unicodedata.normalize("NFC", text): text for text in wanted}
+    for text in found:
+        other = wanted.get(unicodedata.normalize("NFC", text))
+        if other not in (None, text):
+            forms = [form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, other)]
+            how = f", by unicodedata.normalize('{forms[0]}', text) of Python" if forms else ""
+            return f", though '{text}' differs only in its form of Unicode: write it as there{how}"
+    return ""
 
 
 def _refuse_loop(path: str, link: str) -> None:

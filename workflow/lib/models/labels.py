@@ -7,6 +7,7 @@ of case; names that are all numbers are sorted as numbers here.
 
 import logging
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -100,14 +101,14 @@ def order_of_outputs(
     if labels is None:
         _refuse_doubt(classes, name, entry)
         return None
-    own, wanted = ([text.casefold() for text in texts] for texts in (labels, classes))
+    own, wanted = ([_plain(text) for text in texts] for texts in (labels, classes))
     if own == wanted:
         return None
     if sorted(own) == sorted(wanted) and len(set(own)) == len(own):
         log.info("%s: its outputs are put into the order of the study's classes", name)
         return [own.index(text) for text in wanted]
     if told is not None:
-        lacking = [text for text in classes if text.casefold() not in own]
+        lacking = [text for text in classes if _plain(text) not in own]
         what = f"lack '{lacking[0]}'" if lacking else f"name {len(own)} outputs"
         raise InputError(
             f"{entry}.label_names {what}, and the study has {len(classes)} classes; write the name "
@@ -121,6 +122,11 @@ def order_of_outputs(
         ", ".join(f"{label} for {known}" for label, known in pairs),
     )
     return None
+
+
+def _plain(name: str) -> str:
+    """Write a name without what people do not see or mind: its form of Unicode, and case."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _listed(settings: Mapping | Sequence | None, classes: int) -> list[str] | None:

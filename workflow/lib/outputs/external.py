@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from workflow.lib.data.files import unicode_note
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.digests import recorded
 from workflow.lib.outputs.formats import (
@@ -32,7 +33,6 @@ from workflow.lib.outputs.formats import (
     arrays_of,
     class_count,
     holds_features,
-    unicode_note,
     unreadable,
 )
 from workflow.lib.outputs.store import BLOCK

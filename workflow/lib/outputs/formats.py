@@ -9,16 +9,16 @@ import os
 import shutil
 import tempfile
 import tokenize
-import unicodedata
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from workflow.lib.data.files import unicode_note
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import in_words, refuse_special
 
@@ -313,33 +313,6 @@ def unreadable(path: str | os.PathLike, error: Exception) -> InputError:
     if isinstance(error, UnicodeDecodeError):
         why = "its text is not in UTF-8; write ids and headings in that encoding"
     return InputError(f"cannot read {path}: {why}")
-
-
-def unicode_note(found: Iterable[str], wanted: Iterable[str]) -> str:
-    """Say that texts which look the same differ in how letters with accents are composed.
-
-    Parameters
-    ----------
-    found, wanted : iterable of str
-        Those of a file, and those that it should have.
-
-    Returns
-    -------
-    str
-        What to do, to go on a sentence; empty if they differ otherwise.
-    """
-    wanted = {unicodedata.normalize("NFC", text): text for text in wanted}
-    for text in found:
-        other = wanted.get(unicodedata.normalize("NFC", text))
-        if other not in (None, text):
-            form = next(f for f in ("NFC", "NFD", None) if f is None or other == _form(f, other))
-            how = f", by unicodedata.normalize('{form}', text) of Python" if form else ""
-            return f", though '{text}' differs only in its form of Unicode: write it as there{how}"
-    return ""
-
-
-def _form(form: str, text: str) -> str:
-    return unicodedata.normalize(form, text)
 
 
 def class_count(path: str | os.PathLike, found: int, classes: int) -> str:
