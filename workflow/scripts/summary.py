@@ -56,7 +56,7 @@ def summary(
         (features, claims.divergence_compresses),
         (downstream, claims.diverse_pairs_transfer),
     ]
-    found += [ask(read_table(path)) for path, ask in asked if path]
+    found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
     with replacing(tsv) as part:
         pd.DataFrame(found).to_csv(part, sep="\t", index=False)
     with replacing(md) as part:

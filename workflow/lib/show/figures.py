@@ -5,7 +5,10 @@ line of `FIGURES`, all of one name. The rules read this module, so it imports no
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # which reads this register itself
+    from workflow.lib.study.complete import Study
 
 SECTIONS = {
     "models": (
@@ -61,7 +64,7 @@ class Figure(NamedTuple):
     name: str
     section: str
     title: str
-    needs: Callable[[object], object] | None = None
+    needs: Callable[["Study"], object] | None = None
     published: bool = False
 
 
@@ -82,13 +85,12 @@ PUBLISHED = [figure.name for figure in FIGURES if figure.published]
 """Names of the figures of a study of published numbers."""
 
 
-def drawable(study: object) -> list[str]:
+def drawable(study: "Study") -> list[str]:
     """Name the figures that a study on a dataset can draw.
 
     Parameters
     ----------
-    study : object
-        With `pairs`, `greedy.bases`, `features.models` and `downstream`.
+    study : Study
 
     Returns
     -------

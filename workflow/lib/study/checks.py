@@ -13,7 +13,7 @@ from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, SLUG, shown
-from workflow.lib.study.model import Dataset, File, StudyFile, Voc
+from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
 from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Cropped, Labelled, Learnt
@@ -24,7 +24,7 @@ LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("m
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
 
 
-def find_mistakes(study: File) -> Iterator[Mistake]:
+def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     """Find the mistakes between the keys of a study."""
     if study.band and study.band[0] >= study.band[1]:
         text = f"must go from the lower to the higher accuracy, not {shown(study.band)}"
@@ -119,7 +119,7 @@ def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _lessons(key: str, teachers: dict[str, str | None]) -> list[str]:
     """Walk from a model to its teacher's teacher and so on; none if this never leads back."""
     chain = [key]
-    while (teacher := teachers.get(chain[-1])) not in (None, *chain):
+    while (teacher := teachers.get(chain[-1])) and teacher not in chain:
         chain.append(teacher)
     return chain if teacher == key else []
 
@@ -157,7 +157,7 @@ def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("features", "data"), text
     yield from _featureless_mistakes(study)
     if study.downstream:
-        yield from _downstream_mistakes(study)
+        yield from _downstream_mistakes(study.downstream, study)
 
 
 def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
@@ -184,8 +184,8 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
         yield ("models", study.base, "logits"), text
 
 
-def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    downstream, models = study.downstream, study.models or {}
+def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator[Mistake]:
+    models = study.models or {}
     for place, key in enumerate(downstream.models or []):
         if key in models and models[key].kind == "logits":
             text = f"{key} has only logits: there are no weights to run on other images"
@@ -195,14 +195,14 @@ def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
         yield ("downstream", "models"), text
     if isinstance(downstream, Voc) or downstream.split is None:
         return
-    place, split = ("downstream", "split"), downstream.split
+    where, split = ("downstream", "split"), downstream.split
     if split == "test":
-        yield place, f"the split {split} must not be learnt from"
-    elif text := _missing_split(split, study.dataset):
-        yield place, text
+        yield where, f"the split {split} must not be learnt from"
+    elif missing := _missing_split(split, study.dataset):
+        yield where, missing
     for network in study.networks:
         if split in (getattr(network, "data", None) or []):
-            yield place, f'the split {split} is learnt from by "{network.path[1]}"'
+            yield where, f'the split {split} is learnt from by "{network.path[1]}"'
             break
 
 
@@ -232,11 +232,9 @@ def _network_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
             yield network.origin("data"), f"the split {split} must not be learnt from"
         elif text := _missing_split(split, study.dataset):
             yield network.origin("data"), text
-    if isinstance(network, Learnt):
-        yield from _schedule_mistakes(network)
-        yield from _objective_mistakes(network)
-    if isinstance(network, Cropped):
-        yield from _crop_mistakes(network)
+    yield from _schedule_mistakes(network)
+    yield from _objective_mistakes(network)
+    yield from _crop_mistakes(network)
     yield from _parent_mistakes(network, study)
 
 
@@ -273,7 +271,9 @@ def _image_mistakes(network: Network) -> Iterator[Mistake]:
         yield (*network.path, "input", "fill"), "has no effect unless the crop_mode is border"
 
 
-def _schedule_mistakes(network: Learnt) -> Iterator[Mistake]:
+def _schedule_mistakes(network: Network) -> Iterator[Mistake]:
+    if not isinstance(network, Learnt):
+        return
     void, origin = network.void(), network.origin
     for key in network.own:
         if key in void and key in type(network).model_fields:
@@ -290,11 +290,11 @@ def _schedule_mistakes(network: Learnt) -> Iterator[Mistake]:
         yield origin(key), text
 
 
-def _objective_mistakes(network: Learnt) -> Iterator[Mistake]:
+def _objective_mistakes(network: Network) -> Iterator[Mistake]:
     """Find models that learn no classes, or not as their head does."""
-    place, objective, wanted = network.origin("objective"), network.objective, network.learns
-    if wanted is None or objective is None:
+    if not isinstance(network, Learnt) or network.learns is None or network.objective is None:
         return
+    place, objective, wanted = network.origin("objective"), network.objective, network.learns
     if objective in networks.CONTRASTIVE:
         text = f"{objective} gives no classifier; move it to pretraining, and name it with `from`"
         yield place, text
@@ -305,7 +305,9 @@ def _objective_mistakes(network: Learnt) -> Iterator[Mistake]:
         yield network.origin("labels"), text
 
 
-def _crop_mistakes(network: Cropped) -> Iterator[Mistake]:
+def _crop_mistakes(network: Network) -> Iterator[Mistake]:
+    if not isinstance(network, Cropped):
+        return
     origin, void = network.origin, network.void()
     if network.decodes and "shift" in network.own and hasattr(network, "shift"):
         place = (*network.path, "shift")
@@ -335,13 +337,13 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
         elif name is not None and known[name].kind == "logits":
             text = f"{name} has only logits: there are no weights to learn from"
             yield (*network.path, key), text
-    source = study.pretraining.get(getattr(network, "source", None))
-    if source is not None and source.kind is not None:
+    source = study.pretraining.get(getattr(network, "source", ""))
+    if source is not None and source.kind:
         yield from _source_mistakes(network, source, study.dataset)
 
 
 def _source_mistakes(
-    network: networks.Descendant, source: Network, dataset: Dataset | None
+    network: Network, source: Network, dataset: Dataset | None
 ) -> Iterator[Mistake]:
     """Find a head that does not suit the network it is put on."""
     place, name, trained = (*network.path, "from"), source.path[1], source.kind
@@ -358,7 +360,7 @@ def _source_mistakes(
     if network.kind == "class-mapping" and not mappable:
         text = "the head class-mapping needs supervised pretraining on shades, or a network of timm"
         yield place, f"{text}, and {name} is none"
-    folder = trained == "timm" and (source.timm or "").startswith(hub.LOCAL)
+    folder = isinstance(source, networks.Timm) and (source.timm or "").startswith(hub.LOCAL)
     if network.kind == "fine-tuned" and (folder or trained == "open_clip"):
         of = f"of {hub.LOCAL}<folder>" if folder else "of open_clip"
         text = f"{name} is {of}, which cannot be fine-tuned here; choose the head lbfgs"

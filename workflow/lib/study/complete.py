@@ -291,7 +291,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
         geometries=_geometries(file, made),
         greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
         features=Features.model_construct(**file.features.model_dump() | named),
-        downstream=_downstream(file) if file.downstream else None,
+        downstream=_downstream(file),
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )
@@ -359,11 +359,10 @@ def _shown(
     key: str, own: networks.Model, file: model.StudyFile, made: Mapping[str, Network]
 ) -> Model:
     """Gather what figures and tables show of a model."""
-    source = file.pretraining.get(getattr(own, "source", None))
-    objective = (source or own).objective or "supervised"
-    if source and source.kind == "open_clip":
-        objective = source.objective or "contrastive"
-    elif own.learns and not source:
+    source = file.pretraining.get(getattr(own, "source", ""))
+    by_default = "contrastive" if source and source.kind == "open_clip" else "supervised"
+    objective = getattr(source or own, "objective", None) or by_default
+    if own.learns and not source:
         objective = own.learns
     frozen = own.kind in networks.FROZEN
     data = getattr(source, "data", []) if frozen else made[key].recipe.get("data", [])
@@ -382,8 +381,10 @@ def _shown(
     )
 
 
-def _downstream(file: model.StudyFile) -> Downstream:
+def _downstream(file: model.StudyFile) -> Downstream | None:
     task, keys = file.downstream, file.evaluated
+    if task is None:
+        return None
     made_here = f"results/{file.study}/downstream/scenes.npy"
     return Downstream(
         kind=task.kind,

@@ -407,7 +407,7 @@ def _check(file: Path) -> None:
     except ConfigurationError as error:
         told = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(told)) from error
-    build_manifest(study.dataset.settings)
+    build_manifest(study.settings["dataset"])
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ accuracy that is selected by, a hollow marker shows what the best first member w
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,9 +104,9 @@ def draw_base(ax: Axes, table: pd.DataFrame, protocol: str) -> None:
     ax.axhline(start, color=PALE, linewidth=0.6, zorder=0)
     # With replacement below: it often covers the other, not the other way round.
     order = sorted(SELECTED, key=lambda name: name == protocol)
-    look = {"palette": [PALE, INK], "style_order": [True, False], "dashes": LINES}
-    xy = {"x": "members", "y": "accuracy", "ax": ax, "estimator": None, "legend": False}
-    sns.lineplot(steps, hue="protocol", hue_order=order, style="replacement", **look, **xy)
+    look: dict[str, Any] = {"palette": [PALE, INK], "style_order": [True, False], "dashes": LINES}
+    look |= {"x": "members", "y": "accuracy", "ax": ax, "estimator": None, "legend": False}
+    sns.lineplot(steps, hue="protocol", hue_order=order, style="replacement", **look)
     added, studied = steps["step"] > 0, steps["protocol"] == protocol
     xy = "members", "accuracy"
     plots.draw_points(ax, steps[added & ~studied], *xy, s=12, alpha=0.4, zorder=2.1)
