@@ -25,8 +25,8 @@ def tables(
     *,
     models: str,
     pairs: str,
-    published_models: str | list[str],
-    published_pairs: str | list[str],
+    published_models: str | Sequence[str],
+    published_pairs: str | Sequence[str],
     tables: Sequence[str],
     mean: str,
     paper: dict[str, str],
@@ -49,8 +49,10 @@ def tables(
     """
     chosen = select_models(read_table(models), read_table(pairs), mean)
     known = None
-    if not isinstance(published_models, list) and not isinstance(published_pairs, list):
-        known = compare_with_base(read_table(published_models), read_table(published_pairs))
+    if paper:
+        known = compare_with_base(
+            read_table(str(published_models)), read_table(str(published_pairs))
+        )
     for number, table in chosen.items():
         if paper:
             table = add_published(table, known, paper)

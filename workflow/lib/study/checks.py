@@ -5,7 +5,7 @@ Each check is of a study built of what is right in its file, so that any part ma
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from workflow.lib.data import parquet
 from workflow.lib.data.splits import HELD
@@ -89,6 +89,13 @@ def _missing_split(split: str, dataset: Dataset | None) -> str | None:
     return f'there is no split "{split}"{nearest(split, splits)}'
 
 
+def _unlearnable(split: str, dataset: Dataset | None, kept: Sequence[str] = HELD) -> str | None:
+    """Say that a split must not be learnt from, or that there is none such."""
+    if split in kept:
+        return f"the split {split} must not be learnt from"
+    return _missing_split(split, dataset)
+
+
 def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
     for section in ("pretraining", "models"):
         for key in getattr(study, section) or {}:
@@ -146,15 +153,12 @@ def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
             for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
                 yield from _unknown_model(key, (section, name, place), study)
     yield from _greedy_mistakes(study)
-    split = study.features.data
-    if split in HELD:
-        yield ("features", "data"), f"the split {split} must not be learnt from"
-    elif text := _missing_split(split, study.dataset):
-        if "data" in study.features.model_fields_set:
-            yield ("features", "data"), text
-        elif study.probed:
-            text += ", from which the probes of figure 6 learn; draw one, or name another here"
-            yield ("features", "data"), text
+    text = _unlearnable(study.features.data, study.dataset)
+    if text and "data" not in study.features.model_fields_set:
+        why = "from which the probes of figure 6 learn; draw one, or name another here"
+        text = f"{text}, {why}" if study.probed else None
+    if text:
+        yield ("features", "data"), text
     yield from _featureless_mistakes(study)
     if study.downstream:
         yield from _downstream_mistakes(study.downstream, study)
@@ -196,10 +200,8 @@ def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator
     if isinstance(downstream, Voc) or downstream.split is None:
         return
     where, split = ("downstream", "split"), downstream.split
-    if split == "test":
-        yield where, f"the split {split} must not be learnt from"
-    elif missing := _missing_split(split, study.dataset):
-        yield where, missing
+    if unlearnable := _unlearnable(split, study.dataset, kept=["test"]):
+        yield where, unlearnable
     for network in study.networks:
         if split in (getattr(network, "data", None) or []):
             yield where, f'the split {split} is learnt from by "{network.path[1]}"'
@@ -228,9 +230,7 @@ def _network_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
     if network.whole if public else getattr(network, "input", None):
         yield from _image_mistakes(network)
     for split in getattr(network, "data", None) or []:
-        if split in HELD:
-            yield network.origin("data"), f"the split {split} must not be learnt from"
-        elif text := _missing_split(split, study.dataset):
+        if text := _unlearnable(split, study.dataset):
             yield network.origin("data"), text
     yield from _schedule_mistakes(network)
     yield from _objective_mistakes(network)

@@ -39,6 +39,9 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
 
 KORNBLITH = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
 """The L2 penalties of Kornblith, Shlens and Le (2019, appendix A.4)."""
+PENALTIES = """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By
+default 45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+ProbePenalties = Annotated[Penalties, Field(description=PENALTIES)]
 
 SPLITS = """Number of images for each split, or `rest` for all that are left over, in equal shares
 of each class. They are drawn from the training images; but if `test` is named and there are test
@@ -166,9 +169,7 @@ class Features(Strict):
     target: Positive = 1.0
     """Share of the accuracy of the probe on all of the base's features that a compression is to
     reach."""
-    regularisation: Penalties = list(KORNBLITH)
-    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
-    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+    regularisation: ProbePenalties = list(KORNBLITH)
 
 
 class Downstream(Strict):
@@ -178,9 +179,7 @@ class Downstream(Strict):
     """Where the images are from."""
     models: Maybe[Keys] = None
     """Models to evaluate; by default, the base and those of `features`."""
-    regularisation: Penalties = list(KORNBLITH)
-    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
-    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+    regularisation: ProbePenalties = list(KORNBLITH)
 
 
 class Voc(Downstream):

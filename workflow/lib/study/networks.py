@@ -105,8 +105,7 @@ class Network(Strict):
     @property
     def parents(self) -> list[str]:
         """Keys of the networks whose weights it needs."""
-        parents = [getattr(self, name, None) for name in ("source", "teacher")]
-        return [key for key in parents if key is not None]
+        return [getattr(self, name) for name in ("source", "teacher") if hasattr(self, name)]
 
     def origin(self, key: str) -> tuple[str, ...]:
         """Say where the value of a key was written."""
@@ -144,7 +143,8 @@ class Network(Strict):
         if self.learns:
             values["objective"] = self.learns
         void = self.void() if isinstance(self, Learnt) else {}
-        head = "pretraining" if self.path[0] == "pretraining" else self.kind
+        head = {"timm": "pretrained"}.get(self.kind, self.kind)
+        head = "pretraining" if self.path[0] == "pretraining" else head
         return {"head": head} | _in_order({k: v for k, v in values.items() if k not in void})
 
 
@@ -272,10 +272,6 @@ class TimmModel(Model, Timm):
     """The classes in the order of the model's outputs: a list, or a text file with a name a line.
     Needed where neither timm's settings nor the names say it: where torchvision, timm and numbers
     sort these differently."""
-
-    def recipe(self, parent: Mapping) -> dict:
-        """Gather all that its weights depend on, and no more."""
-        return super().recipe(parent) | {"head": "pretrained"}
 
 
 class OpenClipModel(Model, OpenClip):

@@ -324,10 +324,8 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
 def quote(text: str) -> str:
     """Write text as YAML, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*( [\w./-]+)*", text)
-    return text if plain and yaml.safe_load(text) == text else _in_quotes(text)
-
-
-def _in_quotes(text: str) -> str:
+    if plain and yaml.safe_load(text) == text:
+        return text
     whole = float("inf")  # not folded into lines
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=whole).strip()
 
