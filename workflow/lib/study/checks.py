@@ -98,16 +98,16 @@ def _unlearnable(split: str, dataset: Dataset | None, kept: Sequence[str] = HELD
 
 def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
     for section in ("pretraining", "models"):
-        for key in getattr(study, section) or {}:
+        for key in getattr(study, section):
             if not re.fullmatch(SLUG, key):
                 yield (section, key), f"{shown(key)} is not {A_SLUG}"
     for key in study.pretraining:
-        if key in (study.models or {}):
+        if key in study.models:
             yield ("pretraining", key), "a model has the same key; each network needs its own"
 
 
 def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    models = study.models or {}
+    models = study.models
     bases = [key for key, own in models.items() if own.category == "base"]
     if len(bases) > 1 or (not bases and all(own.category for own in models.values())):
         found = " and ".join(bases) or "none"
@@ -177,7 +177,7 @@ def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
 
 def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models whose features are asked for and are not in their file."""
-    models = study.models or {}
+    models = study.models
     for place, key in enumerate(study.features.models or []):
         if key in models and not models[key].has_features:
             text = f"{models[key].logits} holds no features; {FILES}"
@@ -189,7 +189,7 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
 
 
 def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator[Mistake]:
-    models = study.models or {}
+    models = study.models
     for place, key in enumerate(downstream.models or []):
         if key in models and models[key].kind == "logits":
             text = f"{key} has only logits: there are no weights to run on other images"
@@ -329,7 +329,7 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
     """Find parents that do not exist or do not suit the head."""
     for key, name, section, known in (
         ("from", getattr(network, "source", None), "pretraining", study.pretraining),
-        ("teacher", getattr(network, "teacher", None), "models", study.models or {}),
+        ("teacher", getattr(network, "teacher", None), "models", study.models),
     ):
         if name is not None and name not in known:
             text = f'there is no "{name}" under {section}{nearest(name, known)}'

@@ -267,13 +267,12 @@ class StudyFile(File):
     @property
     def networks(self) -> list[Network]:
         """All networks, pretraining first."""
-        return [*self.pretraining.values(), *(self.models or {}).values()]
+        return [*self.pretraining.values(), *self.models.values()]
 
     @property
     def base(self) -> str:
         """Key of the base; empty if there is none, which is a mistake."""
-        models = self.models or {}
-        return next((key for key, own in models.items() if own.category == "base"), "")
+        return next((key for key, own in self.models.items() if own.category == "base"), "")
 
     @property
     def bases(self) -> list[str]:
@@ -305,7 +304,7 @@ class StudyFile(File):
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]
     ) -> list[str]:
-        models = (self.models or {}).items()
+        models = self.models.items()
         return [k for k, own in models if (by_default(k, own) if named is None else k in named)]
 
 

@@ -78,7 +78,9 @@ def parse(values: Mapping) -> tuple[StudyFile | PublishedFile, list[Mistake]]:
                 key: _network((section, key), own, default, mistakes)
                 for key, own in values[section].items()
             }
-    return _build(StudyFile, values, (), mistakes), mistakes
+    study = _build(StudyFile, values, (), mistakes)
+    study.models = study.models or {}
+    return study, mistakes
 
 
 def _build(cls: type[Section], values: object, path: tuple, mistakes: list[Mistake]) -> Section:
@@ -128,8 +130,7 @@ def _network(
     """Build a network from its entry, on top of the values of `recipe`."""
     plain: type[networks.Network] = networks.Model if path[0] == "models" else networks.Network
     if not isinstance(own, Mapping):
-        mistakes.append((path, f"must be a mapping, not {shown(own)}"))
-        return optional(plain)()
+        return _build(plain, own, path, mistakes)
     cls = _class_of(path[0], own, default)
     values, found = dict(own), []
     if cls is None:  # keep what holds for networks of any kind
