@@ -72,25 +72,25 @@ def features(
     truth = torch.from_numpy(splits["test"].labels).to(device)
     rows = []
     with contextlib.ExitStack() as files:
-        learnt = _side_by_side(learnt, splits[data], device, files)
-        scored = _side_by_side(scored, splits["test"], device, files)
-        first, second = (part.shape[1] for part in learnt.parts)
+        to_learn = _side_by_side(learnt, splits[data], device, files)
+        to_score = _side_by_side(scored, splits["test"], device, files)
+        first, second = (part.shape[1] for part in to_learn.parts)
         # Where all features take a small part of the memory, probes have room beside them; else
         # each probe takes from the files what it needs.
-        learnt, scored = learnt.held(share=1 / 7), scored.held(share=1 / 7)
+        to_learn, to_score = to_learn.held(share=1 / 7), to_score.held(share=1 / 7)
         if dimensions and min(dimensions) > first + second:
             raise InputError(
                 f"features.dimensions: the smallest is {min(dimensions)}, but {base} and {model} "
                 f"have {first + second} dimensions together; give smaller ones"
             )
-        plan = _plan(learnt, first, second, shares, seeds, dimensions)
+        plan = _plan(to_learn, first, second, shares, seeds, dimensions)
         progress = Progress(len(plan), "probes")
         for how, columns in plan:
             probe = probes.fit(
-                learnt[:, columns], labels, len(whole.classes), regularisation,
+                to_learn[:, columns], labels, len(whole.classes), regularisation,
                 name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
             )  # fmt: skip
-            right = int((probe.predict(scored[:, columns]) == truth).sum())
+            right = int((probe.predict(to_score[:, columns]) == truth).sum())
             low, high = wilson(right, len(truth))
             rows.append(
                 {"base": base, "model": model}

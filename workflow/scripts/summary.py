@@ -56,7 +56,7 @@ def summary(
         (features, claims.divergence_compresses),
         (downstream, claims.diverse_pairs_transfer),
     ]
-    found += [ask(read_table(path)) for path, ask in asked if path]
+    found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
     write_table(tsv, pd.DataFrame(found))
     with replacing(md) as part:
         part.write_text(page(found, title or study, mean), encoding="utf-8")

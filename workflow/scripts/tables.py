@@ -50,7 +50,9 @@ def tables(
     chosen = select_models(read_table(models), read_table(pairs), mean)
     known = None
     if paper:
-        known = compare_with_base(read_table(published_models), read_table(published_pairs))
+        known = compare_with_base(
+            read_table(str(published_models)), read_table(str(published_pairs))
+        )
     for number, table in chosen.items():
         if paper:
             table = add_published(table, known, paper)

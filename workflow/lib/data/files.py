@@ -17,8 +17,8 @@ from workflow.lib.run.files import SPECIAL
 
 log = logging.getLogger("uncorrelated")
 
-IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-IMAGES += (".jpe", ".jfif")  # are JPEG
+IMAGES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
+          ".tiff", ".webp")  # fmt: skip
 SYSTEM = {"@eadir", "@tmp", "@__thumb", "@recycle", "#recycle", "#snapshot", "$recycle.bin"}
 SYSTEM |= {"system volume information", "__macosx", "lost+found"}
 """Folders that a NAS or a system makes by itself, of thumbnails and deleted files; lower case."""

@@ -80,18 +80,18 @@ def split_of(file: str) -> str | None:
 def named_splits(path: str) -> set[str]:
     """Name the splits that files say to be of; none of a folder that cannot be read."""
     try:
-        found = {split_of(file) for file, _ in look(path, ".", PARQUET).files}
+        found = {split_of(file) or "train" for file, _ in look(path, ".", PARQUET).files}
     except InputError:
         return set()
-    return found - {None, "train"}
+    return found - {"train"}
 
 
 def _files_of_splits(path: str, files: Sequence[str]) -> dict[str, list[str]]:
     """Find the files of each split; all are of `train` where none says of which it is."""
-    found: dict[str | None, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for file in files:
-        found.setdefault(split_of(file), []).append(file)
-    unnamed = found.pop(None, [])
+        found.setdefault(split_of(file) or "", []).append(file)
+    unnamed = found.pop("", [])
     if unnamed and found:
         known = next(iter(found.values()))[0]
         raise InputError(

@@ -105,7 +105,7 @@ def _tell_texts_apart(
 
     open_clip's own names of ImageNet's classes have two such pairs, which are only told.
     """
-    groups = [range(len(names))]
+    groups = [list(range(len(names)))]
     for template in templates:  # most are told apart by the first
         split: dict[tuple[int, bytes], list[int]] = {}
         for place, labels in enumerate(groups):

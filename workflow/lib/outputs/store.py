@@ -27,7 +27,6 @@ from workflow.lib.data.splits import Split
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import AGAIN
 from workflow.lib.run.progress import Progress
-from workflow.lib.run.proofs import prove
 from workflow.lib.run.resume import dates, publish
 
 log = logging.getLogger("uncorrelated")

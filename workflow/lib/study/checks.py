@@ -5,7 +5,7 @@ Each check is of a study built of what is right in its file, so that any part ma
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from workflow.lib.data import parquet
 from workflow.lib.data.splits import HELD
@@ -13,7 +13,7 @@ from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, SLUG, shown
-from workflow.lib.study.model import Dataset, File, StudyFile, Voc
+from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
 from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Cropped, Labelled, Learnt
@@ -24,7 +24,7 @@ LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("m
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
 
 
-def find_mistakes(study: File) -> Iterator[Mistake]:
+def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     """Find the mistakes between the keys of a study."""
     if study.band and study.band[0] >= study.band[1]:
         text = f"must go from the lower to the higher accuracy, not {shown(study.band)}"
@@ -89,18 +89,25 @@ def _missing_split(split: str, dataset: Dataset | None) -> str | None:
     return f'there is no split "{split}"{nearest(split, splits)}'
 
 
+def _unlearnable(split: str, dataset: Dataset | None, kept: Sequence[str] = HELD) -> str | None:
+    """Say that a split must not be learnt from, or that there is none such."""
+    if split in kept:
+        return f"the split {split} must not be learnt from"
+    return _missing_split(split, dataset)
+
+
 def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
     for section in ("pretraining", "models"):
-        for key in getattr(study, section) or {}:
+        for key in getattr(study, section):
             if not re.fullmatch(SLUG, key):
                 yield (section, key), f"{shown(key)} is not {A_SLUG}"
     for key in study.pretraining:
-        if key in (study.models or {}):
+        if key in study.models:
             yield ("pretraining", key), "a model has the same key; each network needs its own"
 
 
 def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    models = study.models or {}
+    models = study.models
     bases = [key for key, own in models.items() if own.category == "base"]
     if len(bases) > 1 or (not bases and all(own.category for own in models.values())):
         found = " and ".join(bases) or "none"
@@ -119,7 +126,7 @@ def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _lessons(key: str, teachers: dict[str, str | None]) -> list[str]:
     """Walk from a model to its teacher's teacher and so on; none if this never leads back."""
     chain = [key]
-    while (teacher := teachers.get(chain[-1])) not in (None, *chain):
+    while (teacher := teachers.get(chain[-1])) and teacher not in chain:
         chain.append(teacher)
     return chain if teacher == key else []
 
@@ -146,18 +153,15 @@ def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
             for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
                 yield from _unknown_model(key, (section, name, place), study)
     yield from _greedy_mistakes(study)
-    split = study.features.data
-    if split in HELD:
-        yield ("features", "data"), f"the split {split} must not be learnt from"
-    elif text := _missing_split(split, study.dataset):
-        if "data" in study.features.model_fields_set:
-            yield ("features", "data"), text
-        elif study.probed:
-            text += ", from which the probes of figure 6 learn; draw one, or name another here"
-            yield ("features", "data"), text
+    text = _unlearnable(study.features.data, study.dataset)
+    if text and "data" not in study.features.model_fields_set:
+        why = "from which the probes of figure 6 learn; draw one, or name another here"
+        text = f"{text}, {why}" if study.probed else None
+    if text:
+        yield ("features", "data"), text
     yield from _featureless_mistakes(study)
     if study.downstream:
-        yield from _downstream_mistakes(study)
+        yield from _downstream_mistakes(study.downstream, study)
 
 
 def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
@@ -173,7 +177,7 @@ def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
 
 def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models whose features are asked for and are not in their file."""
-    models = study.models or {}
+    models = study.models
     for place, key in enumerate(study.features.models or []):
         if key in models and not models[key].has_features:
             text = f"{models[key].logits} holds no features; {FILES}"
@@ -184,8 +188,8 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
         yield ("models", study.base, "logits"), text
 
 
-def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    downstream, models = study.downstream, study.models or {}
+def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator[Mistake]:
+    models = study.models
     for place, key in enumerate(downstream.models or []):
         if key in models and models[key].kind == "logits":
             text = f"{key} has only logits: there are no weights to run on other images"
@@ -195,14 +199,12 @@ def _downstream_mistakes(study: StudyFile) -> Iterator[Mistake]:
         yield ("downstream", "models"), text
     if isinstance(downstream, Voc) or downstream.split is None:
         return
-    place, split = ("downstream", "split"), downstream.split
-    if split == "test":
-        yield place, f"the split {split} must not be learnt from"
-    elif text := _missing_split(split, study.dataset):
-        yield place, text
+    where, split = ("downstream", "split"), downstream.split
+    if unlearnable := _unlearnable(split, study.dataset, kept=["test"]):
+        yield where, unlearnable
     for network in study.networks:
         if split in (getattr(network, "data", None) or []):
-            yield place, f'the split {split} is learnt from by "{network.path[1]}"'
+            yield where, f'the split {split} is learnt from by "{network.path[1]}"'
             break
 
 
@@ -228,15 +230,11 @@ def _network_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
     if network.whole if public else getattr(network, "input", None):
         yield from _image_mistakes(network)
     for split in getattr(network, "data", None) or []:
-        if split in HELD:
-            yield network.origin("data"), f"the split {split} must not be learnt from"
-        elif text := _missing_split(split, study.dataset):
+        if text := _unlearnable(split, study.dataset):
             yield network.origin("data"), text
-    if isinstance(network, Learnt):
-        yield from _schedule_mistakes(network)
-        yield from _objective_mistakes(network)
-    if isinstance(network, Cropped):
-        yield from _crop_mistakes(network)
+    yield from _schedule_mistakes(network)
+    yield from _objective_mistakes(network)
+    yield from _crop_mistakes(network)
     yield from _parent_mistakes(network, study)
 
 
@@ -273,7 +271,9 @@ def _image_mistakes(network: Network) -> Iterator[Mistake]:
         yield (*network.path, "input", "fill"), "has no effect unless the crop_mode is border"
 
 
-def _schedule_mistakes(network: Learnt) -> Iterator[Mistake]:
+def _schedule_mistakes(network: Network) -> Iterator[Mistake]:
+    if not isinstance(network, Learnt):
+        return
     void, origin = network.void(), network.origin
     for key in network.own:
         if key in void and key in type(network).model_fields:
@@ -290,11 +290,11 @@ def _schedule_mistakes(network: Learnt) -> Iterator[Mistake]:
         yield origin(key), text
 
 
-def _objective_mistakes(network: Learnt) -> Iterator[Mistake]:
+def _objective_mistakes(network: Network) -> Iterator[Mistake]:
     """Find models that learn no classes, or not as their head does."""
-    place, objective, wanted = network.origin("objective"), network.objective, network.learns
-    if wanted is None or objective is None:
+    if not isinstance(network, Learnt) or network.learns is None or network.objective is None:
         return
+    place, objective, wanted = network.origin("objective"), network.objective, network.learns
     if objective in networks.CONTRASTIVE:
         text = f"{objective} gives no classifier; move it to pretraining, and name it with `from`"
         yield place, text
@@ -305,7 +305,9 @@ def _objective_mistakes(network: Learnt) -> Iterator[Mistake]:
         yield network.origin("labels"), text
 
 
-def _crop_mistakes(network: Cropped) -> Iterator[Mistake]:
+def _crop_mistakes(network: Network) -> Iterator[Mistake]:
+    if not isinstance(network, Cropped):
+        return
     origin, void = network.origin, network.void()
     if network.decodes and "shift" in network.own and hasattr(network, "shift"):
         place = (*network.path, "shift")
@@ -327,7 +329,7 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
     """Find parents that do not exist or do not suit the head."""
     for key, name, section, known in (
         ("from", getattr(network, "source", None), "pretraining", study.pretraining),
-        ("teacher", getattr(network, "teacher", None), "models", study.models or {}),
+        ("teacher", getattr(network, "teacher", None), "models", study.models),
     ):
         if name is not None and name not in known:
             text = f'there is no "{name}" under {section}{nearest(name, known)}'
@@ -335,13 +337,13 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
         elif name is not None and known[name].kind == "logits":
             text = f"{name} has only logits: there are no weights to learn from"
             yield (*network.path, key), text
-    source = study.pretraining.get(getattr(network, "source", None))
-    if source is not None and source.kind is not None:
+    source = study.pretraining.get(getattr(network, "source", ""))
+    if source is not None and source.kind:
         yield from _source_mistakes(network, source, study.dataset)
 
 
 def _source_mistakes(
-    network: networks.Descendant, source: Network, dataset: Dataset | None
+    network: Network, source: Network, dataset: Dataset | None
 ) -> Iterator[Mistake]:
     """Find a head that does not suit the network it is put on."""
     place, name, trained = (*network.path, "from"), source.path[1], source.kind
@@ -358,7 +360,7 @@ def _source_mistakes(
     if network.kind == "class-mapping" and not mappable:
         text = "the head class-mapping needs supervised pretraining on shades, or a network of timm"
         yield place, f"{text}, and {name} is none"
-    folder = trained == "timm" and (source.timm or "").startswith(hub.LOCAL)
+    folder = isinstance(source, networks.Timm) and (source.timm or "").startswith(hub.LOCAL)
     if network.kind == "fine-tuned" and (folder or trained == "open_clip"):
         of = f"of {hub.LOCAL}<folder>" if folder else "of open_clip"
         text = f"{name} is {of}, which cannot be fine-tuned here; choose the head lbfgs"

@@ -221,20 +221,15 @@ class Study:
     def made_by(self, *rules: str, parents: bool = False) -> str:
         """Match the networks that rules make, or of these the parents of others: a pattern."""
         used = {key for network in self.networks.values() for key in network.parents}
-        keys = [
-            key
-            for key, network in self.networks.items()
-            if network.rule in rules and (key in used or not parents)
-        ]
-        return "|".join(keys) or "-"
+        made = [key for key, own in self.networks.items() if own.rule in rules]
+        return "|".join(key for key in made if key in used or not parents) or "-"
 
     def described(self, *fields: str, models: Sequence[str] | None = None) -> dict[str, dict]:
         """Give what is shown of models, by default all of all: plain dicts, by key."""
         chosen = self.models if models is None else models
-        shown = {key: asdict(self.models[key]) for key in chosen}
         return {
-            key: {name: value for name, value in own.items() if not fields or name in fields}
-            for key, own in shown.items()
+            key: {k: v for k, v in asdict(self.models[key]).items() if not fields or k in fields}
+            for key in chosen
         }
 
     def splits_of(self, model: str) -> list[str]:
@@ -270,69 +265,43 @@ def complete_published(file: model.PublishedFile) -> PublishedStudy:
 
 def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> Study:
     """Complete a study without mistakes."""
-    made = _networks(file)
+    recipes: dict[str, dict] = {}
+    for own in file.networks:
+        source = getattr(own, "source", None)
+        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
+    images = {key: recipe["input"] for key, recipe in recipes.items() if "input" in recipe}
+    # Where there are only logits, images are shown as the base or another network sees them.
+    default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
+    lent = images.get(file.base) or next(iter(images.values()), default)
     public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
     named = {"models": file.probed, "base": file.base}
     chosen = {"bases": file.bases, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
+    as_written = ("title", "dataset", "band", "ensemble", "protocol", "accuracy_tolerance",
+                  "pairs", "groups")  # fmt: skip
     return Study(
         name=file.study,
-        title=file.title,
-        dataset=file.dataset,
-        band=file.band,
-        ensemble=file.ensemble,
-        protocol=file.protocol,
-        accuracy_tolerance=file.accuracy_tolerance,
+        **{key: getattr(file, key) for key in as_written},
         extraction=file.extraction.model_dump(),
-        pairs=file.pairs,
-        groups=file.groups,
-        models={key: _shown(key, own, file, made) for key, own in file.models.items()},
-        networks=made,
-        geometries=_geometries(file, made),
+        models={key: _shown(own, file, recipes[key]) for key, own in file.models.items()},
+        networks={
+            key: Network(recipes[key], own.parents, geometry(images.get(key, lent)))
+            for key, own in (file.pretraining | file.models).items()
+        },
+        geometries={geometry(image): _shape(image) for image in [*images.values()] or [lent]},
         greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
         features=Features.model_construct(**file.features.model_dump() | named),
-        downstream=_downstream(file) if file.downstream else None,
+        downstream=_downstream(file),
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )
 
 
-def _networks(file: model.StudyFile) -> dict[str, Network]:
-    recipes = {}
-    for own in file.networks:
-        source = getattr(own, "source", None)
-        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
-    lent = geometry(_lent_image(file, recipes))
-    return {
-        own.path[1]: Network(
-            recipe := recipes[own.path[1]],
-            own.parents,
-            geometry(recipe["input"]) if "input" in recipe else lent,
-        )
-        for own in file.networks
-    }
-
-
-def _lent_image(file: model.StudyFile, recipes: Mapping[str, dict]) -> dict:
-    """Find how images are shown for models of which only logits are there: as another sees them."""
-    images = [recipes[key].get("input") for key in (file.base, *recipes)]
-    default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
-    return next((image for image in images if image), default)
-
-
-def _geometries(file: model.StudyFile, made: Mapping[str, Network]) -> dict[str, dict]:
-    recipes = {key: network.recipe for key, network in made.items()}
-    images = [recipe["input"] for recipe in recipes.values() if "input" in recipe]
-    return {
-        geometry(image): {
-            "size": deepcopy(image["size"]),
-            "crop": float(image["crop"]),
-            **{key: deepcopy(image[key]) for key in ("crop_mode", "fill") if key in image},
-            "interpolation": image["interpolation"],
-            "channels": len(image["mean"]),
-        }
-        for image in images or [_lent_image(file, recipes)]
-    }
+def _shape(image: Mapping) -> dict:
+    """Say how the images of a geometry are made."""
+    keys = ("size", "crop", "crop_mode", "fill", "interpolation")
+    values = {key: deepcopy(image[key]) for key in keys if key in image}
+    return values | {"crop": float(image["crop"]), "channels": len(image["mean"])}
 
 
 def geometry(image: Mapping) -> str:
@@ -355,19 +324,16 @@ def geometry(image: Mapping) -> str:
     return "-".join(map(str, parts))
 
 
-def _shown(
-    key: str, own: networks.Model, file: model.StudyFile, made: Mapping[str, Network]
-) -> Model:
+def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model:
     """Gather what figures and tables show of a model."""
-    source = file.pretraining.get(getattr(own, "source", None))
-    objective = (source or own).objective or "supervised"
-    if source and source.kind == "open_clip":
-        objective = source.objective or "contrastive"
-    elif own.learns and not source:
+    source = file.pretraining.get(getattr(own, "source", ""))
+    by_default = "contrastive" if source and source.kind == "open_clip" else "supervised"
+    objective = getattr(source or own, "objective", None) or by_default
+    if own.learns and not source:
         objective = own.learns
     frozen = own.kind in networks.FROZEN
-    data = getattr(source, "data", []) if frozen else made[key].recipe.get("data", [])
-    name = own.name or key
+    data = getattr(source, "data", []) if frozen else recipe.get("data", [])
+    name = own.name or own.path[1]
     if own.stand_in:
         name += f" (stand-in for {own.paper})" if own.paper else " (stand-in)"
     return Model(
@@ -382,8 +348,10 @@ def _shown(
     )
 
 
-def _downstream(file: model.StudyFile) -> Downstream:
+def _downstream(file: model.StudyFile) -> Downstream | None:
     task, keys = file.downstream, file.evaluated
+    if task is None:
+        return None
     made_here = f"results/{file.study}/downstream/scenes.npy"
     return Downstream(
         kind=task.kind,

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     ValidationError,
     WrapValidator,
     create_model,
@@ -42,21 +43,20 @@ NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+\Z")
 
 
 class Strict(BaseModel):
-    """A mapping of known keys, whose values are taken as they are written.
-
-    A key that may be left out and has no value by default is None then, and cannot be written as
-    None: `schedule: Schedule = None` is meant.
-    """
+    """A mapping of known keys, whose values are taken as they are written."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, defer_build=True, use_attribute_docstrings=True
     )
 
 
+Section = TypeVar("Section", bound=Strict)
+
+
 @functools.cache
-def optional(cls: type[Strict]) -> type[Strict]:
+def optional(cls: type[Section]) -> type[Section]:
     """Make a class of which nothing is required: what is left out is None."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
         field = copy(field)
         if field.is_required():
@@ -93,27 +93,22 @@ def named(what: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
-def text(pattern: str, what: str) -> Any:
-    """Make the type of text of a pattern, which is called so."""
-    return Annotated[str, Field(pattern=pattern), named(what)]
+class _NotNull:
+    """Refuse None as a value, where the default is None."""
 
-
-def number(**bounds: float) -> Any:
-    """Make the type of a finite number within bounds (`gt`, `ge`, `lt`, `le`).
-
-    Text such as "1e-3" is a number here; 1 stays 1, so that a value is kept as it is written.
-    """
-
-    def validate(value: object, inner: Callable) -> object:
-        value = _as_number(value)
-        inner(value)
-        return value
-
-    return Annotated[float, Field(allow_inf_nan=False, **bounds), WrapValidator(validate)]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        value, _ = get_args(source)
+        return handler.generate_schema(value)
 
 
 def _as_number(value: object) -> object:
     return float(value) if isinstance(value, str) and NUMBER.match(value) else value
+
+
+def _number(value: object, inner: Callable) -> object:
+    value = _as_number(value)
+    inner(value)
+    return value  # not what pydantic makes of it: 1 stays 1
 
 
 def _with_numbers(value: object) -> object:
@@ -144,6 +139,11 @@ def _label_names(value: list[str] | str) -> list[str]:
         raise refuse(str(error)) from None
 
 
+Maybe = Annotated[Item | None, _NotNull()]
+"""May be left out, and is None then; cannot be written as None."""
+Excluded = Annotated[Item, Field(exclude=True)]
+"""Of a network: what its weights do not depend on, and its recipe leaves out."""
+
 Pair = Annotated[list[Item], Field(min_length=2, max_length=2), BeforeValidator(_two)]
 Distinct = Annotated[
     list[Item], AfterValidator(_different), Field(json_schema_extra={"uniqueItems": True})
@@ -152,34 +152,48 @@ Distinct = Annotated[
 Several = Annotated[Distinct[Item], Field(min_length=1)]
 """At least one item, and none twice."""
 
-Excluded = Annotated[Item, Field(exclude=True)]
-"""Of a network: what its weights do not depend on, and its recipe leaves out."""
-
-Slug = text(SLUG, A_SLUG)
+Slug = Annotated[str, Field(pattern=SLUG), named(A_SLUG)]
 Keys = Several[str]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
-Share = number(ge=0, le=1)
-Positive = number(gt=0)
-NumberOrText = Annotated[number() | str, named("a number or text")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+AS_WRITTEN = WrapValidator(_number)
+Number = Annotated[Finite, AS_WRITTEN]
+"""A finite number; text such as "1e-3" is one."""
+Positive = Annotated[Finite, Field(gt=0), AS_WRITTEN]
+NotNegative = Annotated[Finite, Field(ge=0), AS_WRITTEN]
+Share = Annotated[Finite, Field(ge=0, le=1), AS_WRITTEN]
+PositiveShare = Annotated[Finite, Field(gt=0, le=1), AS_WRITTEN]
+ShareBelowOne = Annotated[Finite, Field(ge=0, lt=1), AS_WRITTEN]
+PerCent = Annotated[Finite, Field(ge=0, le=100), AS_WRITTEN]
+NumberOrText = Annotated[Number | str, named("a number or text")]
 Penalties = Several[Positive]
 Options = Annotated[dict[str, Any], BeforeValidator(_with_numbers)]
 Size = Annotated[
     Count | Pair[Count],
     named("a positive whole number of pixels, or two of them, height and width"),
 ]
-Images = Annotated[Count | text("^rest$", "rest"), named('a positive whole number or "rest"')]
+Images = Annotated[Count | Literal["rest"], named('a positive whole number or "rest"')]
 ClassGroup = Annotated[
     Several[str] | Pair[Seed],
     named("a list of different class names, or the first and the last index of a range of classes"),
 ]
-Template = text(r"^[^{}]*\{\}[^{}]*$", "a template with exactly one {}")
-Templates = Annotated[list[Template], Field(min_length=1)]
-Weights = text(
-    r"\.(safetensors|pth|pt|bin)$", "a file of weights (.safetensors, .pth, .pt or .bin)"
-)
-LabelNames = Annotated[
-    list[Annotated[str, Field(min_length=1)]] | str, AfterValidator(_label_names)
+Template = Annotated[
+    str, Field(pattern=r"^[^{}]*\{\}[^{}]*$"), named("a template with exactly one {}")
 ]
-Logits = text(r"\.(npy|npz|h5|hdf5|csv)$", "a file of logits (.npy, .npz, .h5, .hdf5 or .csv)")
-Digest = text("^[0-9a-f]{64}$", "a SHA-256 (64 digits of 0 to 9 and a to f)")
+Templates = Annotated[list[Template], Field(min_length=1)]
+Weights = Annotated[
+    str,
+    Field(pattern=r"\.(safetensors|pth|pt|bin)$"),
+    named("a file of weights (.safetensors, .pth, .pt or .bin)"),
+]
+Text = Annotated[str, Field(min_length=1)]
+LabelNames = Annotated[list[Text] | str, AfterValidator(_label_names)]
+Logits = Annotated[
+    str,
+    Field(pattern=r"\.(npy|npz|h5|hdf5|csv)$"),
+    named("a file of logits (.npy, .npz, .h5, .hdf5 or .csv)"),
+]
+Digest = Annotated[
+    str, Field(pattern="^[0-9a-f]{64}$"), named("a SHA-256 (64 digits of 0 to 9 and a to f)")
+]

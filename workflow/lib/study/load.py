@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -17,7 +18,7 @@ from workflow.lib.run.files import replacing
 from workflow.lib.study import networks
 from workflow.lib.study.checks import LISTS, find_mistakes
 from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
-from workflow.lib.study.model import File, PublishedFile, StudyFile
+from workflow.lib.study.model import PublishedFile, StudyFile
 from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
 LARGEST = 100_000  # entries of a file, aliases written out
@@ -63,9 +64,9 @@ def load(
     """
     if in_job:
         _recall(config)
-    files = [os.path.relpath(file) for file in files]
-    name, mistakes = " + ".join(files) or "configuration", []
-    for file in files:
+    paths = [os.path.relpath(file) for file in files]
+    name, mistakes = " + ".join(paths) or "configuration", []
+    for file in paths:
         _try_to_read(file, mistakes)  # Snakemake has read it already, blind to repeated keys
     try:
         values = _plain(config)
@@ -83,12 +84,13 @@ def load(
         if own in named:
             mistakes.append(f'{file}: study: the name "{own}" is also that of {named[own]}')
         named[own] = file
-    study, *others = parsed
+    study = parsed[0]
+    others = [other for other in parsed[1:] if isinstance(other, PublishedFile)]
     if not mistakes and isinstance(study, StudyFile):
         mistakes += _messages(_alongside_mistakes(study, others), name)
     if mistakes:
         raise ConfigurationError(mistakes)
-    if not isinstance(study, StudyFile):
+    if isinstance(study, PublishedFile):
         return complete_published(study)
     return complete(study, complete_published(others[0]) if others else None)
 
@@ -98,7 +100,7 @@ def check(values: Mapping, file: str) -> list[str]:
     return _messages(_parse_and_check(values)[1], file)
 
 
-def _parse_and_check(values: Mapping) -> tuple[File, list[Mistake]]:
+def _parse_and_check(values: Mapping) -> tuple[StudyFile | PublishedFile, list[Mistake]]:
     study, mistakes = parse(values)
     wrong = [path for path, _ in mistakes]
     return study, mistakes + [each for each in find_mistakes(study) if each[0] not in wrong]
@@ -142,10 +144,10 @@ def _reduced(study: Mapping) -> Mapping:
     Analyses lose the models that are left out, and pairs with one of them are lost.
     """
     only, models = study.get("only"), study.get("models")
-    sections = [models, *(study.get(key, {}) for key in ("pretraining", *LISTS))]
-    if not isinstance(only, list) or not all(isinstance(each, dict) for each in sections):
+    if not isinstance(only, list) or not isinstance(models, dict):
         return study
-    if not all(isinstance(own, dict) for own in models.values()):
+    sections = [study.get(key, {}) for key in ("pretraining", *LISTS)]
+    if not all(isinstance(each, dict) for each in (*sections, *models.values())):
         return study
     kept = [key for key, own in models.items() if key in only or own.get("category") == "base"]
     for key in kept:  # grows: a teacher may have a teacher
@@ -220,14 +222,14 @@ def read(path: str | os.PathLike) -> dict:
         if root and _size(root, {}) > LARGEST:
             text = f"its aliases stand for more than {LARGEST} entries; write out what is meant"
             raise ConfigurationError([f"{path}: {text}"])
-        mistakes = list(_misread_keys(root))
+        mistakes = list(_misread_keys(root)) if root else []
         content = loader.construct_document(root) if root else None
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None
     except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1
-        what = error.problem or error.context
-        raise ConfigurationError([f"{path}: line {line}: not valid YAML: {what}"]) from None
+        mark, what = error.problem_mark or error.context_mark, error.problem or error.context
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigurationError([f"{path}: {line}not valid YAML: {what}"]) from None
     except yaml.YAMLError as error:
         raise ConfigurationError([f"{path}: not valid YAML: {error}".replace("\n", " ")]) from None
     if not isinstance(content, dict):
@@ -247,7 +249,9 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def _misread_keys(node: yaml.Node | None, path=(), above=()) -> Iterator[tuple[int, str]]:
+def _misread_keys(
+    node: yaml.Node, path: tuple = (), above: tuple = ()
+) -> Iterator[tuple[int, str]]:
     """Find keys given twice or not read as text, and what stands in itself, with their lines."""
     if node in above:
         text = "holds an alias of what it stands in; write out what is meant"
@@ -270,7 +274,7 @@ def _misread_keys(node: yaml.Node | None, path=(), above=()) -> Iterator[tuple[i
             yield from _misread_keys(value, (*path, name), above)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """Copy into dicts, lists and scalars."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

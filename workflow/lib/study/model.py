@@ -20,16 +20,17 @@ from workflow.lib.study.fields import (
     Distinct,
     Images,
     Keys,
+    Maybe,
     NumberOrText,
     Pair,
     Penalties,
+    PerCent,
     Positive,
     Seed,
     Several,
     Share,
     Slug,
     Strict,
-    number,
 )
 from workflow.lib.study.networks import MODELS, PRETRAINING, Model, Network
 from workflow.lib.study.recipe import Recipe
@@ -38,6 +39,9 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
 
 KORNBLITH = tuple(float(f"{10 ** (-6 + 11 * step / 44):.6g}") for step in range(45))
 """The L2 penalties of Kornblith, Shlens and Le (2019, appendix A.4)."""
+PENALTIES = """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By
+default 45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+ProbePenalties = Annotated[Penalties, Field(description=PENALTIES)]
 
 SPLITS = """Number of images for each split, or `rest` for all that are left over, in equal shares
 of each class. They are drawn from the training images; but if `test` is named and there are test
@@ -135,9 +139,9 @@ class Extraction(Strict):
 class Greedy(Strict):
     """Greedy ensembles, of figure 5."""
 
-    bases: Keys = None
+    bases: Maybe[Keys] = None
     """Models to begin with; by default, those of the set `high`."""
-    pool: Keys = None
+    pool: Maybe[Keys] = None
     """Models to add; by default, all that are not of the set `high`."""
     size: Annotated[int, Field(ge=2)] = 10
     """Members at most, the base included."""
@@ -146,12 +150,12 @@ class Greedy(Strict):
 class Features(Strict):
     """Features combined with the base's, and compressed, for linear probes; of figure 6."""
 
-    models: Keys = None
+    models: Maybe[Keys] = None
     """Models whose features are combined with the base's; by default, the members of `pairs` other
     than the base."""
     data: str = "train"
     """Split that the probes learn from."""
-    shares: Several[number(ge=0, le=100)] = [0, 25, 50, 75, 100]
+    shares: Several[PerCent] = [0, 25, 50, 75, 100]
     """Shares of the base's features to keep, in per cent."""
     seeds: Count = 3
     """Draws of the features that are kept."""
@@ -165,9 +169,7 @@ class Features(Strict):
     target: Positive = 1.0
     """Share of the accuracy of the probe on all of the base's features that a compression is to
     reach."""
-    regularisation: Penalties = list(KORNBLITH)
-    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
-    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+    regularisation: ProbePenalties = list(KORNBLITH)
 
 
 class Downstream(Strict):
@@ -175,11 +177,9 @@ class Downstream(Strict):
 
     kind: str
     """Where the images are from."""
-    models: Keys = None
+    models: Maybe[Keys] = None
     """Models to evaluate; by default, the base and those of `features`."""
-    regularisation: Penalties = list(KORNBLITH)
-    """L2 penalties, on the mean loss, among which each probe chooses on held-out images. By default
-    45 from 1e-6 to 1e5 in equal steps of the logarithm, as Kornblith et al. (2019)."""
+    regularisation: ProbePenalties = list(KORNBLITH)
 
 
 class Voc(Downstream):
@@ -204,6 +204,7 @@ class Scenes(Downstream):
 
 
 TASKS = (Voc, Scenes)
+Task = Annotated[Voc | Scenes, Field(discriminator="kind")]
 
 
 class File(Strict):
@@ -227,7 +228,7 @@ class StudyFile(File):
 
     alongside: Distinct[str] = []
     """Files of published studies to draw in the same run, to compare with."""
-    only: Keys = None
+    only: Maybe[Keys] = None
     """Keys of the models to keep: the study is as if it had no others but these, the base, and
     teachers. By default, all."""
     dataset: FashionMnist | Folder | ImageNet | Parquet = Field(discriminator="kind")
@@ -252,9 +253,9 @@ class StudyFile(File):
     """Greedy ensembles, of figure 5."""
     features: Features = Features()
     """Features combined with the base's, and compressed, for linear probes; of figure 6."""
-    downstream: Voc | Scenes = Field(None, discriminator="kind")
+    downstream: Maybe[Task] = None
     """A multi-label task on other images, of figure 7. Left out, there is no such figure."""
-    recipe: Recipe = None
+    recipe: Maybe[Recipe] = None
     """How every model is trained unless its own entry says otherwise. Not needed where all weights
     and logits are from elsewhere."""
     pretraining: Entries = {}
@@ -266,13 +267,12 @@ class StudyFile(File):
     @property
     def networks(self) -> list[Network]:
         """All networks, pretraining first."""
-        return [*self.pretraining.values(), *(self.models or {}).values()]
+        return [*self.pretraining.values(), *self.models.values()]
 
     @property
-    def base(self) -> str | None:
-        """Key of the base; None if there is none, which is a mistake."""
-        models = self.models or {}
-        return next((key for key, own in models.items() if own.category == "base"), None)
+    def base(self) -> str:
+        """Key of the base; empty if there is none, which is a mistake."""
+        return next((key for key, own in self.models.items() if own.category == "base"), "")
 
     @property
     def bases(self) -> list[str]:
@@ -289,7 +289,7 @@ class StudyFile(File):
         """Models whose features are combined with the base's."""
         paired = {key for pair in self.pairs for key in pair}
         named = self.features.models
-        if named is None and (self.base is None or not self.models[self.base].has_features):
+        if named is None and not (self.base and self.models[self.base].has_features):
             named = []
         chosen = self._chosen(named, lambda key, own: key in paired and own.has_features)
         return [key for key in chosen if key != self.base]
@@ -297,13 +297,14 @@ class StudyFile(File):
     @property
     def evaluated(self) -> list[str]:
         """Models that are run on the images of the further task."""
-        shown, named = {self.base, *self.probed}, self.downstream and self.downstream.models
+        shown = {self.base, *self.probed}
+        named = self.downstream.models if self.downstream else None
         return self._chosen(named, lambda key, own: key in shown and own.kind != "logits")
 
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]
     ) -> list[str]:
-        models = (self.models or {}).items()
+        models = self.models.items()
         return [k for k, own in models if (by_default(k, own) if named is None else k in named)]
 
 

@@ -8,7 +8,7 @@ one, are excluded when it is dumped: what is left is what its weights depend on.
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -21,15 +21,18 @@ from workflow.lib.study.fields import (
     Keys,
     LabelNames,
     Logits,
+    Maybe,
     Options,
     Pair,
     Penalties,
     Positive,
+    PositiveShare,
     Seed,
+    ShareBelowOne,
     Strict,
     Templates,
+    Text,
     Weights,
-    number,
 )
 from workflow.lib.study.recipe import (
     Augmented,
@@ -58,8 +61,8 @@ class Network(Strict):
 
     Attributes
     ----------
-    kind : str or None
-        Of network: its head, its objective, or where its weights are from; None if that is unknown.
+    kind : str
+        Of network: its head, its objective, or where its weights are from; empty if unknown.
     title : str
         Its kind, in words.
     inherits : tuple of str
@@ -70,7 +73,7 @@ class Network(Strict):
         Whether it takes from `recipe` what its entry leaves out.
     """
 
-    kind: ClassVar[str | None] = None
+    kind: ClassVar[str] = ""
     title: ClassVar[str] = "a network"
     inherits: ClassVar[tuple[str, ...]] = ()
     learns: ClassVar[str | None] = None
@@ -102,8 +105,7 @@ class Network(Strict):
     @property
     def parents(self) -> list[str]:
         """Keys of the networks whose weights it needs."""
-        parents = [getattr(self, name, None) for name in ("source", "teacher")]
-        return [key for key in parents if key is not None]
+        return [getattr(self, name) for name in ("source", "teacher") if hasattr(self, name)]
 
     def origin(self, key: str) -> tuple[str, ...]:
         """Say where the value of a key was written."""
@@ -141,11 +143,12 @@ class Network(Strict):
         if self.learns:
             values["objective"] = self.learns
         void = self.void() if isinstance(self, Learnt) else {}
-        head = "pretraining" if self.path[0] == "pretraining" else self.kind
+        head = {"timm": "pretrained"}.get(self.kind, self.kind)
+        head = "pretraining" if self.path[0] == "pretraining" else head
         return {"head": head} | _in_order({k: v for k, v in values.items() if k not in void})
 
 
-def _in_order(value: object) -> object:
+def _in_order(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _in_order(value[key]) for key in sorted(value)}
     return deepcopy(value)
@@ -154,9 +157,7 @@ def _in_order(value: object) -> object:
 class Model(Network):
     """One model, by what it does differently from `recipe`."""
 
-    has_features: ClassVar[bool] = True
-
-    name: Excluded[str] = None
+    name: Excluded[Maybe[str]] = None
     """Name in figures and tables; by default, the model's key."""
     category: Excluded[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
     """What differs from the base: its seed (reinit), hyper-parameters (hparam), architecture
@@ -164,16 +165,21 @@ class Model(Network):
     set: Excluded[Literal["main", "high", "low"]] = "main"
     """`main`, or clearly above the band (`high`: bases of greedy ensembles) or below it (`low`:
     candidates to add to a strong model)."""
-    head: Excluded[Head] = None
+    head: Excluded[Maybe[Head]] = None
     """What makes the network a classifier. By default `distilled` where the objective is
     distillation, else `fine-tuned` with `from`, else `trained`. Of weights and logits from
     elsewhere, only what tables say."""
-    train_data: Excluded[str] = None
+    train_data: Excluded[Maybe[str]] = None
     """Training data as the tables call it; by default, the splits."""
     stand_in: Excluded[bool] = False
     """Whether the model only stands in for that of the row `paper`; its name then says so."""
-    paper: Excluded[str] = None
+    paper: Excluded[Maybe[str]] = None
     """Name of the row of a published study that the model stands beside in tables."""
+
+    @property
+    def has_features(self) -> bool:
+        """Whether its outputs hold features, as far as one can tell."""
+        return True
 
 
 class Descendant(Model):
@@ -188,18 +194,18 @@ class Elsewhere(Network):
 
     uses_recipe = False
 
-    objective: Excluded[str] = None
+    objective: Excluded[Maybe[str]] = None
     """What was learnt there, as the tables call it."""
-    sha256: Digest = None
+    sha256: Maybe[Digest] = None
     """SHA-256 that the file must have."""
 
 
 class Public(Elsewhere):
     """Public weights, of the hub's or in a file."""
 
-    checkpoint: Weights = None
+    checkpoint: Maybe[Weights] = None
     """File of weights, in place of the hub's."""
-    input: ImageParts = None
+    input: Maybe[ImageParts] = None
     """How an image is prepared. Parts that are left out are the hub's."""
 
     def image(self) -> dict:
@@ -224,7 +230,7 @@ class Timm(Public):
     timm: str
     """timm's name of the weights with its tag, such as resnet50.a1_in1k, or `local-dir:<folder>` as
     timm writes it. `objective`, `head` and `train_data` only say how they came about."""
-    options: Options = None
+    options: Maybe[Options] = None
     """Further arguments of timm.create_model."""
 
 
@@ -262,14 +268,10 @@ class LogitsModel(Model, Elsewhere):
 class TimmModel(Model, Timm):
     """A public classifier of timm."""
 
-    label_names: LabelNames = None
+    label_names: Maybe[LabelNames] = None
     """The classes in the order of the model's outputs: a list, or a text file with a name a line.
     Needed where neither timm's settings nor the names say it: where torchvision, timm and numbers
     sort these differently."""
-
-    def recipe(self, parent: Mapping) -> dict:
-        """Gather all that its weights depend on, and no more."""
-        return super().recipe(parent) | {"head": "pretrained"}
 
 
 class OpenClipModel(Model, OpenClip):
@@ -286,7 +288,7 @@ class Checkpoint(Model, Elsewhere, Built):
     checkpoint: Weights
     """File of weights of `architecture`, classifier included. Nothing is trained then; `objective`,
     `head` and `train_data` only say how it once was."""
-    label_names: LabelNames = None
+    label_names: Maybe[LabelNames] = None
     """The classes in the order of the file's outputs: a list, or a text file with a name a line.
     Needed where torchvision, timm and numbers sort their names differently."""
 
@@ -349,10 +351,10 @@ class ZeroShot(Descendant):
     title = "the head zero-shot"
     inherits = ("input", "templates")
 
-    templates: Templates = None
+    templates: Maybe[Templates] = None
     """Sentences around a class name, which replaces {}. By default those its network was trained
     with, and of `open_clip` networks those of open_clip for ImageNet."""
-    class_names: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)] = None
+    class_names: Maybe[Annotated[list[Text], Field(min_length=2)]] = None
     """What the classes are called in the templates, one name a class in the order of
     results/<study>/template/classes.csv. By default their names in the dataset, and for ImageNet
     those of open_clip."""
@@ -386,9 +388,9 @@ class SimClr(Network, Built, Cropped):
     """Of the softmax of the similarities, for `simclr`."""
     projection: Count
     """Dimensions in which `simclr` compares images."""
-    crop_scale: Pair[number(gt=0, le=1)]
+    crop_scale: Pair[PositiveShare]
     """Least and greatest share of an image that a view of `simclr` shows."""
-    jitter: number(ge=0, lt=1)
+    jitter: ShareBelowOne
     """Greatest change of brightness and contrast in views of `simclr`."""
 
     def void(self) -> dict[str, str]:

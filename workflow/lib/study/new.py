@@ -225,7 +225,8 @@ def look(path: str) -> Images:
             f"{path} must hold folders of classes, {path}/<class>/*.jpg, or folders train and test "
             f"with those inside"
         )
-    return _divided("folder", path, len(files), f"{len(files):,} images in {len(tops)} classes")
+    found = f"{len(files):,} images in {len(tops)} classes"
+    return Images("folder", path, _divided(len(files)), found)
 
 
 def _look_at_imagenet(path: str) -> Images:
@@ -233,9 +234,8 @@ def _look_at_imagenet(path: str) -> Images:
     count = len(on_disk.scan(path, test)) if test else 0
     if not count:
         raise InputError(f"{path} holds ImageNet's images to train on, but no folder val")
-    splits: dict[str, int | str] = {"calibration": min(10000, count // 5), "test": "rest"}
-    if train:
-        splits = {"train": "rest", **splits}
+    splits: dict[str, int | str] = {"train": "rest"} if train else {}
+    splits |= {"calibration": min(10000, count // 5), "test": "rest"}
     return Images("imagenet", path, splits, f"{count:,} validation images of ImageNet")
 
 
@@ -248,14 +248,13 @@ def _look_at_parquet(path: str) -> Images:
     others = sum(map(len, labels.values())) - count
     found = f"{count:,} images to train on, and {others:,} others, in parquet files"
     if not others:
-        return _divided("parquet", path, count, f"{count:,} images in {len(classes)} classes")
+        found = f"{count:,} images in {len(classes)} classes"
+        return Images("parquet", path, _divided(count), found)
     return Images("parquet", path, {"train": "rest", "calibration": count // 5}, found)
 
 
-def _divided(kind: str, path: str, count: int, found: str) -> Images:
-    splits: dict[str, int | str] = {"train": count * 3 // 5}
-    splits |= {"calibration": count // 5, "test": "rest"}
-    return Images(kind, path, splits, found)
+def _divided(count: int) -> dict[str, int | str]:
+    return {"train": count * 3 // 5, "calibration": count // 5, "test": "rest"}
 
 
 def write(name: str, images: Images, models: list[Pretrained]) -> str:
@@ -296,19 +295,15 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
                     f"{model.name} has no head for ImageNet's classes, and {images.path} has no "
                     f"images to fit one to; add its folder train, or leave the model out"
                 )
-            fitted = "class-mapping" if mapped else "lbfgs, data: [train]"
+            fitted, head = "lbfgs, data: [train]", "a head fitted here"
+            if mapped:
+                fitted, head = "class-mapping", f"{model.classes:,} classes mapped to ImageNet's"
             own += f", from: {parent}, head: {fitted}"
-            head = (
-                f"{model.classes:,} classes mapped to ImageNet's"
-                if mapped
-                else "a head fitted here"
-            )
-        data = " + ".join(model.data)
-        guess = "base" if model is base else f"guess: {category}"
+        guess = "Base" if model is base else f"Guess: {category}"
         entries.append(
-            f"  # {model.architecture}, {head}. {guess[0].upper()}{guess[1:]}: {why}.\n"
+            f"  # {model.architecture}, {head}. {guess}: {why}.\n"
             f"  {quote(model.key)}: {{name: {quote(model.title)}, {own}, "
-            f"train_data: {quote(data)}}}"
+            f"train_data: {quote(' + '.join(model.data))}}}"
         )
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -324,10 +319,8 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
 def quote(text: str) -> str:
     """Write text as YAML, in quotes where it needs them."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*( [\w./-]+)*", text)
-    return text if plain and yaml.safe_load(text) == text else _in_quotes(text)
-
-
-def _in_quotes(text: str) -> str:
+    if plain and yaml.safe_load(text) == text:
+        return text
     whole = float("inf")  # not folded into lines
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=whole).strip()
 
@@ -407,7 +400,7 @@ def _check(file: Path) -> None:
     except ConfigurationError as error:
         told = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(told)) from error
-    build_manifest(study.dataset.settings)
+    build_manifest(study.settings["dataset"])
 
 
 def main() -> None:

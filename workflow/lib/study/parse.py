@@ -7,20 +7,23 @@ checked too. What is wrong is left out; it has its default then, or is None.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from workflow.lib.study import fields, networks
-from workflow.lib.study.fields import Strict, keys, optional, shown
-from workflow.lib.study.model import DATASETS, TASKS, File, PublishedFile, StudyFile
+from workflow.lib.study.fields import Section, Strict, keys, optional, shown
+from workflow.lib.study.model import DATASETS, TASKS, PublishedFile, StudyFile
 from workflow.lib.study.recipe import Image, Learnt, Recipe
 
 Mistake = tuple[Sequence, str]
 """A key path, and what is wrong there."""
 
 MISSING = "the key is missing"
+ELSEWHERE = ("logits", "timm", "open_clip", "checkpoint")
+"""Keys that say what kind of network trained elsewhere it is."""
 NO_RECIPE = {"seed": 0, "options": {}}
 """What stands for `recipe` in a study that trains no network."""
 
@@ -44,7 +47,7 @@ BOUNDS = {
 """What Pydantic calls what it finds, in words."""
 
 
-def parse(values: Mapping) -> tuple[File, list[Mistake]]:
+def parse(values: Mapping) -> tuple[StudyFile | PublishedFile, list[Mistake]]:
     """Build a study from its file.
 
     Parameters
@@ -75,10 +78,12 @@ def parse(values: Mapping) -> tuple[File, list[Mistake]]:
                 key: _network((section, key), own, default, mistakes)
                 for key, own in values[section].items()
             }
-    return _build(StudyFile, values, (), mistakes), mistakes
+    study = _build(StudyFile, values, (), mistakes)
+    study.models = study.models or {}
+    return study, mistakes
 
 
-def _build(cls: type[Strict], values: object, path: tuple, mistakes: list[Mistake]) -> Strict:
+def _build(cls: type[Section], values: object, path: tuple, mistakes: list[Mistake]) -> Section:
     """Build a section of what is right in it, and note what is wrong."""
     if not isinstance(values, Mapping):
         mistakes.append((path, f"must be a mapping, not {shown(values)}"))
@@ -105,60 +110,54 @@ def _build(cls: type[Strict], values: object, path: tuple, mistakes: list[Mistak
 
 def _section(field: FieldInfo, value: object) -> type[Strict] | None:
     """Find the class of a nested section; None if it is none, or is built, or of no known kind."""
-    if isinstance(value, Strict):
-        return None
-    if field.discriminator and isinstance(value, Mapping):
-        for cls in get_args(field.annotation):
-            if value.get(field.discriminator) in get_args(cls.model_fields["kind"].annotation):
-                return cls
-        return None
-    nested = isinstance(field.annotation, type) and issubclass(field.annotation, Strict)
-    return field.annotation if nested else None
+    classes = [] if isinstance(value, Strict) else _classes(field.annotation)
+    if len(classes) > 1 and isinstance(value, Mapping):
+        kinds = {cls: get_args(keys(cls)["kind"].annotation) for cls in classes}
+        classes = [cls for cls in classes if value.get("kind") in kinds[cls]]
+    return classes[0] if len(classes) == 1 else None
+
+
+def _classes(kind: Any) -> list[type[Strict]]:
+    """Find the classes of sections in a type: none, one, or some that `kind` tells apart."""
+    if get_origin(kind) in (Annotated, Union, UnionType):
+        return [cls for part in get_args(kind) for cls in _classes(part)]
+    return [kind] if isinstance(kind, type) and issubclass(kind, Strict) else []
 
 
 def _network(
     path: tuple[str, str], own: object, default: Mapping, mistakes: list[Mistake]
 ) -> networks.Network:
     """Build a network from its entry, on top of the values of `recipe`."""
-    plain = networks.Model if path[0] == "models" else networks.Network
+    plain: type[networks.Network] = networks.Model if path[0] == "models" else networks.Network
     if not isinstance(own, Mapping):
-        mistakes.append((path, f"must be a mapping, not {shown(own)}"))
-        return optional(plain)()
-    cls = _model_class(own, default) if path[0] == "models" else _pretraining_class(own, default)
+        return _build(plain, own, path, mistakes)
+    cls = _class_of(path[0], own, default)
     values, found = dict(own), []
     if cls is None:  # keep what holds for networks of any kind
         cls, values = plain, {key: value for key, value in own.items() if key in keys(plain)}
         mistakes += _unclear(path, own, default)
     elif cls.uses_recipe:
         values |= {k: v for k, v in default.items() if k in keys(cls) and k not in own}
-        images = default.get("input"), own.get("input")
-        if "input" in keys(cls) and all(isinstance(image, Mapping) for image in images):
-            values["input"] = {**images[0], **images[1]}
+        match default.get("input"), own.get("input"):
+            case Mapping() as general, Mapping() as special if "input" in keys(cls):
+                values["input"] = {**general, **special}
     network = _build(cls, values, path, found)
     network.place(path, own, whole=not found)
     mistakes += _of_entry(network, found, default is NO_RECIPE)
     return network
 
 
-def _model_class(own: Mapping, default: Mapping) -> type[networks.Model] | None:
-    """Find the class of a model; None if its head is none, as the model itself then says."""
-    for kind in ("logits", "timm", "open_clip", "checkpoint"):
-        if kind in own:
-            return networks.MODELS[kind]
-    by_default = "fine-tuned" if "from" in own else "trained"
-    if own.get("objective", default.get("objective")) == "distillation":
-        by_default = "distilled"
-    head = own.get("head", by_default)
-    return networks.MODELS[head] if head in get_args(networks.Head) else None
-
-
-def _pretraining_class(own: Mapping, default: Mapping) -> type[networks.Network] | None:
-    """Find the class of a network under pretraining; None if what it learns is unclear."""
-    for kind in ("timm", "open_clip"):
-        if kind in own:
-            return networks.PRETRAINING[kind]
-    objective = own.get("objective", default.get("objective"))
-    return networks.PRETRAINING.get(objective) if isinstance(objective, str) else None
+def _class_of(section: str, own: Mapping, default: Mapping) -> type[networks.Network] | None:
+    """Find the class of a network; None if its head or its objective is of no known kind."""
+    kinds: Mapping = networks.MODELS if section == "models" else networks.PRETRAINING
+    for kind in ELSEWHERE:
+        if kind in own and kind in kinds:
+            return kinds[kind]
+    kind = own.get("objective", default.get("objective"))
+    if section == "models":
+        by_default = "fine-tuned" if "from" in own else "trained"
+        kind = own.get("head", "distilled" if kind == "distillation" else by_default)
+    return kinds.get(kind) if isinstance(kind, str) and kind not in ELSEWHERE else None
 
 
 def _unclear(path: tuple[str, str], own: Mapping, default: Mapping) -> Iterator[Mistake]:
@@ -198,19 +197,17 @@ def _of_entry(
         yield (*network.path, "input"), text
 
 
-def _without_effect(cls: type[Strict], key: str, values: Mapping) -> str:
+def _without_effect(cls: type[Strict], key: object, values: Mapping) -> str:
     """Say that a section has no such key, or that its kind has none."""
-    relatives, title = [cls], ""
-    for kinds in (DATASETS, TASKS):
-        if cls in kinds:
-            relatives, title = kinds, f"the kind {values['kind']}"
-    if issubclass(cls, networks.Network):
-        kinds = networks.MODELS if issubclass(cls, networks.Model) else networks.PRETRAINING
-        if key == "checkpoint" and kinds is networks.PRETRAINING:
-            return "needs `timm` or `open_clip` beside it, which says what network the file is of"
-        relatives, title = kinds.values(), cls.title
+    if key == "checkpoint" and cls in networks.PRETRAINING.values():
+        return "needs `timm` or `open_clip` beside it, which says what network the file is of"
+    families = DATASETS, TASKS, networks.MODELS.values(), networks.PRETRAINING.values()
+    relatives = next((family for family in families if cls in family), [cls])
     known = {key for relative in relatives for key in keys(relative)}
-    return f"has no effect with {title}" if key in known else f"unknown key{nearest(key, known)}"
+    if key not in known:
+        return f"unknown key{nearest(key, known)}"
+    title = cls.title if issubclass(cls, networks.Network) else f"the kind {values['kind']}"
+    return f"has no effect with {title}"
 
 
 def _in_words(error: Mapping) -> tuple[tuple, str]:

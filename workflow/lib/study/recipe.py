@@ -1,19 +1,23 @@
 """What a training can choose: the keys of `recipe`, each with its type and what it means."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from workflow.lib.study.fields import (
     Count,
+    Maybe,
+    NotNegative,
+    Number,
     Options,
     Pair,
     Positive,
+    PositiveShare,
     Seed,
     Several,
+    ShareBelowOne,
     Size,
     Strict,
-    number,
     optional,
 )
 
@@ -23,22 +27,25 @@ class Image(Strict):
 
     size: Size
     """Height and width in pixels, one number if they are the same."""
-    crop: number(gt=0, le=1)
+    crop: PositiveShare
     """Share of the resized image kept by the central crop."""
-    crop_mode: Literal["center", "squash", "border"] = None
+    crop_mode: Maybe[Literal["center", "squash", "border"]] = None
     """`center` (the default): resize the shorter side and cut out the middle; `squash`: resize both
     sides; `border`: resize the longer side and fill what is left."""
-    fill: list[Annotated[int, Field(ge=0, le=255)]] = None
+    fill: Maybe[list[Annotated[int, Field(ge=0, le=255)]]] = None
     """Value of each channel outside the image, with the crop mode `border`."""
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"]
     """Filter of the resizing."""
-    mean: list[number()]
+    mean: list[Number]
     """Mean of each channel, one or three, of pixel values in [0, 1]."""
     std: list[Positive]
     """Standard deviation of each channel, one or three, likewise."""
 
 
-ImageParts = optional(Image)
+if TYPE_CHECKING:  # which cannot know a class that is made
+    ImageParts = Image
+else:
+    ImageParts = optional(Image)
 
 
 def in_use(image: dict) -> dict:
@@ -76,13 +83,13 @@ class Learnt(Strict):
     """Any timm optimiser."""
     learning_rate: Positive
     """Greatest one, reached after the warm-up."""
-    weight_decay: number(ge=0)
+    weight_decay: NotNegative
     """Weight decay of the optimiser."""
-    schedule: Literal["one-cycle", "cosine", "step"] = None
+    schedule: Maybe[Literal["one-cycle", "cosine", "step"]] = None
     """How the learning rate falls: `one-cycle` (the default), `cosine` to 0, or by `step`."""
-    warmup: number(ge=0) = None
+    warmup: Maybe[NotNegative] = None
     """Epochs in which the learning rate grows from 0, with `cosine` and `step`."""
-    milestones: Several[Positive] = None
+    milestones: Maybe[Several[Positive]] = None
     """Epochs after which the schedule `step` divides the learning rate by 10."""
 
     def void(self) -> dict[str, str]:
@@ -107,19 +114,19 @@ class Labelled(Strict):
     labels: Literal["classes", "shades"]
     """`classes`, or `shades`: each class divided by brightness, another label space, for
     `pretraining`."""
-    label_smoothing: number(ge=0, lt=1)
+    label_smoothing: ShareBelowOne
     """Share of the target spread evenly over all classes."""
 
 
 class Cropped(Learnt):
     """A training that may decode the image files again in each epoch."""
 
-    augmentation: Literal["shift-and-flip", "random-resized-crop"] = None
+    augmentation: Maybe[Literal["shift-and-flip", "random-resized-crop"]] = None
     """`shift-and-flip` of the decoded images (the default; of `simclr`, views of these), or
     `random-resized-crop`: each epoch decodes the image files again, and cuts out other parts."""
-    crop_scale: Pair[number(gt=0, le=1)] = None
+    crop_scale: Maybe[Pair[PositiveShare]] = None
     """Least and greatest share of an image that a random crop shows, by default [0.08, 1.0]."""
-    crop_ratio: Pair[Positive] = None
+    crop_ratio: Maybe[Pair[Positive]] = None
     """Least and greatest width by height of a random crop, by default [3/4, 4/3]."""
 
     @property
@@ -137,9 +144,9 @@ class Cropped(Learnt):
 class DropBlock(Strict):
     """How a ResNet is regularised."""
 
-    drop_block_stages: Several[Annotated[int, Field(ge=1, le=4)]] = None
+    drop_block_stages: Maybe[Several[Annotated[int, Field(ge=1, le=4)]]] = None
     """Stages of a ResNet with DropBlock (Ghiasi et al. 2018), which is none by default."""
-    drop_block_keep: number(gt=0, le=1) = None
+    drop_block_keep: Maybe[PositiveShare] = None
     """Probability with which DropBlock keeps a unit of the last stage at the end."""
 
 
