@@ -80,7 +80,7 @@ def head(
             entry = f"models.{path.parent.name}"
             told = recipe.get("label_names")
             order = labels.order_of_outputs(table.classes, told, None, weights, entry)
-            networks.reorder(network, order)
+            labels.reorder(network, order)
             networks.save(part, recipe, network)
         else:
             made, network, parts = _with_head(table, images, parents[0], path, recipe, code)

@@ -62,7 +62,7 @@ def pretrained(
         settings = made["options"].get("pretrained_cfg", {}).get("label_names")
         told = recipe.get("label_names")
         order = labels.order_of_outputs(classes, told, settings, name, entry)
-        networks.reorder(network, order)
+        labels.reorder(network, order)
     if not files and "sha256" not in recipe:
         digests.remember(found, Path(checkpoint).with_name("source.sha256"), name, entry)
     origin = {"name": name, "file": Path(source).name, "sha256": found}

@@ -10,7 +10,7 @@ import timm
 from timm.utils import natural_key
 
 from workflow.lib.data.imagenet import classes
-from workflow.lib.models import labels, networks
+from workflow.lib.models import labels
 from workflow.lib.run.errors import InputError
 
 NAMES = ["apple", "Banana", "class1", "class2", "class10", "Ärger", "x9y10", "x10y9", "7", "07"]
@@ -87,5 +87,5 @@ def test_outputs_are_put_into_another_order(architecture):
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         before = network(images)
-        networks.reorder(network, [2, 0, 3, 1])
+        labels.reorder(network, [2, 0, 3, 1])
         torch.testing.assert_close(network(images), before[:, [2, 0, 3, 1]], rtol=0, atol=1e-6)

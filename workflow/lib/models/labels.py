@@ -10,8 +10,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workflow.lib.run.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 log = logging.getLogger("uncorrelated")
 
@@ -155,3 +159,25 @@ def _refuse_doubt(classes: Sequence[str], name: str, entry: str) -> None:
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def reorder(network: "nn.Module", order: Sequence[int] | None) -> None:
+    """Put the outputs of a timm network into another order.
+
+    Parameters
+    ----------
+    network : nn.Module
+    order : sequence of int or None
+        For each new output the old one.
+    """
+    if order is None:
+        return
+    # Only here: plans read label_names, too, and need no torch.
+    import torch
+
+    from workflow.lib.models.networks import last_layers
+
+    with torch.no_grad():
+        for layer in last_layers(network):
+            for tensor in layer.parameters():
+                tensor.copy_(tensor[list(order)].clone())

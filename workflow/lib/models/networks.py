@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -277,23 +277,6 @@ def last_layers(network: nn.Module) -> tuple[nn.Module, ...]:
     """Last layer of a timm network; of a distilled one both heads, whose mean is its output."""
     last = network.get_classifier()
     return last if isinstance(last, tuple) else (last,)
-
-
-def reorder(network: nn.Module, order: Sequence[int] | None) -> None:
-    """Put the outputs of a timm network into another order.
-
-    Parameters
-    ----------
-    network : nn.Module
-    order : sequence of int or None
-        For each new output the old one.
-    """
-    if order is None:
-        return
-    with torch.no_grad():
-        for layer in last_layers(network):
-            for tensor in layer.parameters():
-                tensor.copy_(tensor[list(order)].clone())
 
 
 def linear_head(network: nn.Module) -> nn.Module:
