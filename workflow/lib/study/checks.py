@@ -18,7 +18,7 @@ from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Cropped, Labelled, Learnt
 
-LISTS = {"greedy": ("bases", "pool"), "features": ("models",), "downstream": ("models",)}
+LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("downstream", "models"))
 """Where analyses name models."""
 
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
@@ -148,10 +148,9 @@ def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake
 
 def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models and splits that an analysis names and the study does not have."""
-    for section, names in LISTS.items():
-        for name in names:
-            for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
-                yield from _unknown_model(key, (section, name, place), study)
+    for section, name in LISTS:
+        for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
+            yield from _unknown_model(key, (section, name, place), study)
     yield from _greedy_mistakes(study)
     text = _unlearnable(study.features.data, study.dataset)
     if text and "data" not in study.features.model_fields_set:

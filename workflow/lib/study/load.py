@@ -146,7 +146,7 @@ def _reduced(study: Mapping) -> Mapping:
     only, models = study.get("only"), study.get("models")
     if not isinstance(only, list) or not isinstance(models, dict):
         return study
-    sections = [study.get(key, {}) for key in ("pretraining", *LISTS)]
+    sections = [study.get(key, {}) for key in ("pretraining", *dict(LISTS))]
     if not all(isinstance(each, dict) for each in (*sections, *models.values())):
         return study
     kept = [key for key, own in models.items() if key in only or own.get("category") == "base"]
@@ -158,22 +158,20 @@ def _reduced(study: Mapping) -> Mapping:
     gone = models.keys() - study["models"].keys()
     used = [own.get("from") for own in study["models"].values()]
     if "pretraining" in study:
-        study["pretraining"] = {
-            key: own for key, own in study["pretraining"].items() if key in used
-        }
+        sources = study["pretraining"].items()
+        study["pretraining"] = {key: own for key, own in sources if key in used}
+
+    def loses(keys: object) -> bool:
+        return isinstance(keys, list) and bool(gone & {*map(str, keys)})
+
     if isinstance(study.get("pairs"), list):
-        study["pairs"] = [
-            pair
-            for pair in study["pairs"]
-            if not isinstance(pair, list) or not gone & {*map(str, pair)}
-        ]
-    for section, names in LISTS.items():
-        for name in names:
-            keys = study.get(section, {}).get(name)
-            if isinstance(keys, list) and gone & {*map(str, keys)}:
-                rest = {other: own for other, own in study[section].items() if other != name}
-                left = [key for key in keys if key not in gone]
-                study[section] = rest | ({name: left} if left else {})
+        study["pairs"] = [pair for pair in study["pairs"] if not loses(pair)]
+    for section, name in LISTS:
+        keys = study.get(section, {}).get(name)
+        if loses(keys):
+            rest = {other: own for other, own in study[section].items() if other != name}
+            left = [key for key in keys if key not in gone]
+            study[section] = rest | ({name: left} if left else {})
     return study
 
 
