@@ -100,27 +100,22 @@ def selection(
             triples = {name: TripleCounter(logits, name) for name in COMBINATIONS}
             tasks = pairs, *triples.values()
             held_out = grow_all(read(logits, bases, threads, *tasks), *growing)
-        listed = pd.concat(
-            [
-                choose(*count_all(pairs.counts()[0], own.counts(), name), costs).assign(
-                    combination=name
-                )
-                for name, own in triples.items()
-            ],
-            ignore_index=True,
-        )
+        counts = pairs.counts()[0]
+        tables = [
+            choose(*count_all(counts, own.counts(), name), costs).assign(combination=name)
+            for name, own in triples.items()
+        ]
+        listed = pd.concat(tables, ignore_index=True)
         grown = [(kind["combination"], growth.members) for kind, growth in held_out]
         chosen = list(zip(listed["combination"], listed["group"], strict=True))
         scorer = Scorer(scores, grown + chosen)
         paper = grow_all(read(scores, bases, threads, scorer), *growing)
     right = iter(scorer.right())
     held_out = [(kind, growth._replace(right=next(right))) for kind, growth in held_out]
+    protocols = ("held-out", to_select, held_out), ("paper", to_score, paper)
     steps = [
         row
-        for protocol, split, ensembles in (
-            ("held-out", to_select, held_out),
-            ("paper", to_score, paper),
-        )
+        for protocol, split, ensembles in protocols
         for kind, growth in ensembles
         for row in describe({"protocol": protocol} | kind, growth, len(split.labels), models)
     ]

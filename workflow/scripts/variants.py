@@ -51,7 +51,7 @@ def variants(
     """
     known = read_table(models).set_index("model")
     rows = of_pairs(*read_counts(counts), known)
-    if greedy:
+    if isinstance(greedy, str):
         rows += of_greedy(read_table(greedy))
     if features:
         probes = pd.concat([read_table(file) for file in features], ignore_index=True)
@@ -68,17 +68,7 @@ def variants(
 
 
 def of_pairs(keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame) -> list[dict]:
-    """Numbers of figure 2, under each combination and at each kind of temperatures.
-
-    Parameters
-    ----------
-    keys : list of str
-        Of the models counted.
-    counts : dict of str to PairCounts
-        By where temperatures come from.
-    known : DataFrame
-        models.tsv, by model.
-    """
+    """Numbers of figure 2, under each combination and at each kind of temperatures."""
     rows = []
     for kind, own in counts.items():
         table = pair_table(own, keys)

@@ -61,15 +61,7 @@ def mark_fronts(correct: np.ndarray, costs: np.ndarray) -> np.ndarray:
     the front is then chosen without looking at test images, and their accuracies on it are as
     honest as any. It follows that drawn by test accuracy it may fall.
 
-    Parameters
-    ----------
-    correct : ndarray of int64, shape (groups,)
-    costs : ndarray of float64, shape (groups,)
-        Those that are NaN are on no front.
-
-    Returns
-    -------
-    ndarray of bool, shape (groups,)
+    Costs that are NaN are on no front. All arrays have a value a group.
     """
     order = np.lexsort((-correct, costs))  # the cheapest first, NaN last
     cheaper = np.concatenate([[-1], np.maximum.accumulate(correct[order])[:-1]])
