@@ -21,8 +21,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from workflow.lib.ensembles.greedy import grow, read_candidates, score_ensembles
-from workflow.lib.measures.pairs import MEANS
+from workflow.lib.ensembles.combine import COMBINATIONS
+from workflow.lib.ensembles.greedy import grow, read_candidates
+from workflow.lib.ensembles.logits import Logits
+from workflow.lib.ensembles.score import score_ensembles
 from workflow.lib.outputs.store import BLOCK
 
 ROWS = 5_000  # examples whose logits are made at a time
@@ -81,51 +83,52 @@ def engine(folder: Path, models: int, steps: int, threads: int) -> None:
     """Run the search alone, in a process of its own, and print what it took as JSON."""
     labels = np.load(folder / "labels.npy")
     rng = np.random.default_rng(0)
-    few = [rng.normal(size=(4, 40)).astype(np.float32) for _ in range(3)]
-    ones = np.zeros(4, int), np.ones(3)
-    for mean in MEANS:  # compiles, or loads what was compiled before
-        warm = read_candidates(few, *ones)
-        grow(warm, 0, [1, 2], size=3, mean=mean, replacement=True)
-        score_ensembles(few, *ones, [(mean, [0, 1])])
+    arrays = [rng.normal(size=(4, 40)).astype(np.float32) for _ in range(3)]
+    few = Logits(arrays, np.zeros(4, int), np.ones(3))
+    for combination in COMBINATIONS:  # compiles, or loads what was compiled before
+        warm = read_candidates(few)
+        grow(warm, 0, [1, 2], size=3, combination=combination, replacement=True)
+        score_ensembles(few, [(combination, [0, 1])])
     files = [h5py.File(folder / f"{model}.h5", rdcc_nbytes=0) for model in range(models)]
-    logits = [file["logits"] for file in files]
+    logits = Logits([file["logits"] for file in files], labels, temperatures(models))
     result = {"before_mb": peak_mb()}
     start = time.perf_counter()
-    candidates = read_candidates(logits, labels, temperatures(models), threads=threads)
+    candidates = read_candidates(logits, threads=threads)
     result["reading"] = time.perf_counter() - start
     pool = list(range(models))
-    for mean in MEANS:
+    for combination in COMBINATIONS:
         start = time.perf_counter()
-        members, correct, _ = grow(
-            candidates, 0, pool, size=steps + 1, mean=mean, replacement=True, threads=threads
-        )
-        result[mean] = {
+        own = {"size": steps + 1, "combination": combination, "replacement": True}
+        grown = grow(candidates, 0, pool, threads=threads, **own)
+        result[combination] = {
             "seconds": time.perf_counter() - start,
-            "members": members,
-            "correct": correct,
+            "members": grown.members,
+            "correct": grown.correct,
             "whole_rows": len(candidates.cache),
         }
     result["peak_mb"] = peak_mb()
     del candidates
     start = time.perf_counter()
-    ensembles = [(mean, result[mean]["members"]) for mean in MEANS]
-    right = score_ensembles(logits, labels, temperatures(models), ensembles, threads=threads)
+    ensembles = [(combination, result[combination]["members"]) for combination in COMBINATIONS]
+    right = score_ensembles(logits, ensembles, threads=threads)
     result["scoring"] = time.perf_counter() - start
-    for mean, found in zip(MEANS, right, strict=True):
-        assert found.sum(axis=1).tolist() == result[mean]["correct"]
+    for combination, found in zip(COMBINATIONS, right, strict=True):
+        assert found.sum(axis=1).tolist() == result[combination]["correct"]
     print(json.dumps(result))
 
 
-def scores(values: np.ndarray, temperature: float, mean: str) -> np.ndarray:
+def scores(values: np.ndarray, temperature: float, combination: str) -> np.ndarray:
     """What a member adds, spelt out."""
     scaled = values.astype(np.float64) / temperature
-    if mean == "logit":
+    if combination == "logit":
         return scaled
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def dense(folder: Path, models: int, members: list[int], mean: str) -> tuple[float, list, list]:
+def dense(
+    folder: Path, models: int, members: list[int], combination: str
+) -> tuple[float, list, list]:
     """Search by reading and adding everything at every step; gives seconds and the path."""
     labels = np.load(folder / "labels.npy")
     files = [h5py.File(folder / f"{model}.h5", rdcc_nbytes=0) for model in range(models)]
@@ -135,7 +138,9 @@ def dense(folder: Path, models: int, members: list[int], mean: str) -> tuple[flo
     path, correct, best = [], [], 0
     while True:
         for block in blocks:
-            total[block] += scores(files[best]["logits"][block], temperatures(models)[best], mean)
+            total[block] += scores(
+                files[best]["logits"][block], temperatures(models)[best], combination
+            )
         path.append(best)
         correct.append(int((total.argmax(axis=1) == labels).sum()))
         if len(path) == len(members):
@@ -143,10 +148,10 @@ def dense(folder: Path, models: int, members: list[int], mean: str) -> tuple[flo
         counts = np.zeros(models, int)
         for model, file in enumerate(files):
             for block in blocks:
-                more = scores(file["logits"][block], temperatures(models)[model], mean)
+                more = scores(file["logits"][block], temperatures(models)[model], combination)
                 counts[model] += ((total[block] + more).argmax(axis=1) == labels[block]).sum()
         best = int(np.argmax(counts))
-        print(f"  dense, {mean}: step {len(path)}", file=sys.stderr, flush=True)
+        print(f"  dense, {combination}: step {len(path)}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -177,24 +182,28 @@ def main() -> None:
             command += [f"--{option}", str(getattr(arguments, option))]
         run = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         took = json.loads(run.stdout)
-        accuracy = [took[mean]["correct"][0] / arguments.examples for mean in MEANS]
+        accuracy = [
+            took[combination]["correct"][0] / arguments.examples for combination in COMBINATIONS
+        ]
         print(
             f"{arguments.models} models x {arguments.examples} examples x {arguments.classes} "
             f"classes, {arguments.threads} threads, with replacement; {size / 1e9:.1f} GB\n"
             f"read once         {read:8.2f} s\n"
             f"read and sort     {took['reading']:8.2f} s, {took['reading'] / read:.1f} times that"
         )
-        for mean, alone in zip(MEANS, accuracy, strict=True):
-            own = took[mean]
+        for combination, alone in zip(COMBINATIONS, accuracy, strict=True):
+            own = took[combination]
             both = took["reading"] + own["seconds"]
             print(
-                f"{mean}: {len(own['members']) - 1} steps, accuracy {alone:.4f} to "
+                f"{combination}: {len(own['members']) - 1} steps, accuracy {alone:.4f} to "
                 f"{own['correct'][-1] / arguments.examples:.4f}\n"
                 f"  steps           {own['seconds']:8.2f} s; with reading {both:.2f} s, "
                 f"{both / read:.1f} times reading; {own['whole_rows']} rows held whole by then"
             )
             if not arguments.no_dense:
-                seconds, path, correct = dense(folder, arguments.models, own["members"], mean)
+                seconds, path, correct = dense(
+                    folder, arguments.models, own["members"], combination
+                )
                 assert path == own["members"], (path, own["members"])
                 assert correct == own["correct"], (correct, own["correct"])
                 print(

@@ -20,8 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from workflow.lib.ensembles.combine import COMBINATIONS
+from workflow.lib.ensembles.logits import Logits
 from workflow.lib.ensembles.pairs import count_pairs
-from workflow.lib.measures.pairs import MEANS
 from workflow.lib.outputs.store import BLOCK
 
 
@@ -61,20 +62,22 @@ def read_once(paths: list[Path]) -> float:
 def engine(folder: Path, models: int, threads: int) -> None:
     """Run the engine alone, in a process of its own, and print what it took as JSON."""
     labels = np.load(folder / "labels.npy")
-    few = [np.zeros((1, 3), np.float32)] * 2
-    count_pairs(few, np.zeros(1, int), [1.0, 1.0])  # compiles, or loads what was compiled before
+    few = Logits([np.zeros((1, 3), np.float32)] * 2, np.zeros(1, int), [1.0, 1.0])
+    count_pairs(few)  # compiles, or loads what was compiled before
     files = [h5py.File(folder / f"{model}.h5", rdcc_nbytes=0) for model in range(models)]
     start = time.perf_counter()
-    counts = count_pairs(
-        [file["logits"] for file in files], labels, np.linspace(0.7, 1.5, models), threads=threads
-    )
+    arrays = [file["logits"] for file in files]
+    counts = count_pairs(Logits(arrays, labels, np.linspace(0.7, 1.5, models)), threads=threads)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     np.savez(
         folder / "counts.npz",
         both_right=counts.both_right,
-        **{f"{mean}_converted": counts.converted[mean] for mean in MEANS},
-        **{f"{mean}_rescued": counts.rescued[mean] for mean in MEANS},
+        **{
+            f"{combination}_converted": counts.converted[combination]
+            for combination in COMBINATIONS
+        },
+        **{f"{combination}_rescued": counts.rescued[combination] for combination in COMBINATIONS},
     )
     print(json.dumps({"seconds": seconds, "peak_mb": peak}))
 
@@ -91,7 +94,7 @@ def dense(folder: Path, models: int, counts, sample: int) -> tuple[float, int]:
     seconds = 0.0
     for row in range(0, len(labels), sample):
         rows = slice(row, min(row + sample, len(labels)))
-        scores = {mean: [] for mean in MEANS}
+        scores = {combination: [] for combination in COMBINATIONS}
         for model in range(models):
             with h5py.File(folder / f"{model}.h5") as file:
                 scaled = file["logits"][rows].astype(np.float64) / temperatures[model]
@@ -106,10 +109,12 @@ def dense(folder: Path, models: int, counts, sample: int) -> tuple[float, int]:
                 found["both_right"][a, b] += both.sum()
                 if a == b:
                     continue
-                for mean in MEANS:
-                    top = (scores[mean][a] + scores[mean][b]).argmax(axis=1) == labels[rows]
-                    found[f"{mean}_converted"][a, b] += (top & one).sum()
-                    found[f"{mean}_rescued"][a, b] += (top & ~one & ~both).sum()
+                for combination in COMBINATIONS:
+                    top = (scores[combination][a] + scores[combination][b]).argmax(
+                        axis=1
+                    ) == labels[rows]
+                    found[f"{combination}_converted"][a, b] += (top & one).sum()
+                    found[f"{combination}_rescued"][a, b] += (top & ~one & ~both).sum()
         seconds += time.perf_counter() - start
         print(f"  dense: {rows.stop} of {len(labels)} examples", file=sys.stderr, flush=True)
     upper = np.triu_indices(models)

@@ -34,8 +34,9 @@ SPECIALISATION = once(
 )  # fmt: skip
 RECOMMENDATIONS = once("recommendations", "pareto", "report")
 GREEDY = {**once("greedy", "figure5", "summary", "variants"), **AFTER_VARIANTS}
-COMPARED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
-AGGREGATES = {"calibration": 1, **COMPARED}
+NAMED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
+COUNTED = {**once("counts", "selection", "pair_classes"), **NAMED}  # these three stream logits
+AGGREGATES = {**once("calibration", "calibration_on_test"), **COUNTED}
 
 
 def test_nothing_after_a_finished_run(finished):
@@ -70,9 +71,11 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
 @pytest.mark.parametrize(
     ("name", "old", "new", "jobs"),
     [
-        # a module that only the analyses of pairs import
+        # modules of the engine
         ("workflow/lib/ensembles/pairs.py", "CANDIDATES = 8", "CANDIDATES = 9",
-         {"pairs": 1, **AFTER_PAIRS, **RECOMMENDATIONS}),
+         COUNTED),
+        ("workflow/lib/ensembles/greedy.py", "CANDIDATES = 16", "CANDIDATES = 17",
+         {"selection": 1, **GREEDY, **RECOMMENDATIONS}),
         # the probes: no network is trained again
         ("workflow/lib/probes/fit.py", "HISTORY = 60", "HISTORY = 61",
          {"head": 4, "extract": 4, "features": 2, "downstream": 3, "extract_features": 1,
@@ -84,16 +87,18 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         # a package that only figures import
         ("envs/requirements.txt", "matplotlib==", "matplotlib==0.", DRAWN),
         # what is shown, and how
-        (SMALL, "name: ResNet (seed 1)", "name: ResNet (again)", COMPARED),
+        (SMALL, "name: ResNet (seed 1)", "name: ResNet (again)", NAMED),
         (SMALL, "band: [0.5, 0.95]", "band: [0.4, 0.95]", {"pairs": 1, **AFTER_PAIRS}),
         (SMALL, "ensemble: probability", "ensemble: logit",
          {name: 1 for name in {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, "figure5": 1}
           if name not in ("combined", "figure6")}),
-        (SMALL, "- [base, reinit]", "- [base, efficientnet]", {"figure2": 1, **SPECIALISATION}),
+        (SMALL, "- [base, reinit]", "- [base, efficientnet]",
+         {**once("figure2", "pair_classes"), **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
          once("class_specialisation", "figure4", "summary", "report")),
         # what the analyses are of
-        (SMALL, "greedy: {size: 4}", "greedy: {size: 3}", GREEDY),
+        (SMALL, "greedy: {size: 4}", "greedy: {size: 3}",
+         {"selection": 1, **GREEDY, **RECOMMENDATIONS}),
         (SMALL, "  seeds: 2", "  seeds: 3",
          {"features": 2, **once("combined", "figure6", "variants", "summary"), **AFTER_VARIANTS}),
         (SMALL, "clip-zero-shot], regularisation: [0.01, 0.1]}",
@@ -110,8 +115,9 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
          {"train": 1, "extract": 1, **AGGREGATES}),
         (SMALL, "  low: {category: hparam, set: low, epochs: 1}\n", "", AGGREGATES),
     ],
-    ids=["module", "probes", "style", "template", "caption", "pin", "name", "band", "mean", "pair",
-         "groups", "greedy", "seeds", "path", "recipe", "parent", "more", "less"],
+    ids=["pairs module", "greedy module", "probes", "style", "template", "caption", "pin", "name",
+         "band", "combination", "pair", "groups", "greedy", "seeds", "path", "recipe", "parent",
+         "more", "less"],
 )  # fmt: skip
 def test_only_what_follows_runs_after(checkout, name, old, new, jobs):
     path = checkout.path / name

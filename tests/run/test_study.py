@@ -76,7 +76,7 @@ def test_selection_never_looks_at_the_test_images_unless_told_so(results):
     held_out, paper = (greedy[greedy["protocol"] == p] for p in ("held-out", "paper"))
     np.testing.assert_allclose(paper["selection_accuracy"], paper["accuracy"])
     assert (held_out["selection_accuracy"] != held_out["accuracy"]).any()
-    for _, path in greedy.groupby(["protocol", "mean", "replacement", "base"]):
+    for _, path in greedy.groupby(["protocol", "combination", "replacement", "base"]):
         assert (path["selection_accuracy"].diff().dropna() > 0).all()
 
 
@@ -109,7 +109,7 @@ def test_pairs_agree_with_a_plain_computation_from_the_outputs(results):
         first, second = logits[row.model_1], logits[row.model_2]
         right = [values.argmax(1) == labels for values in (first, second)]
         scores = first + second
-        if row.mean == "probability":
+        if row.combination == "probability":
             scores = softmax(first, axis=1) + softmax(second, axis=1)
         ensemble = scores.argmax(1) == labels
         assert row.error_inconsistency == pytest.approx(np.mean(right[0] != right[1]))

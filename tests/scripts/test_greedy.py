@@ -12,6 +12,7 @@ from workflow.lib.outputs.store import write
 from workflow.lib.run.errors import InputError
 from workflow.scripts.figures.figure5 import figure5
 from workflow.scripts.greedy import greedy
+from workflow.scripts.selection import selection
 
 SHOWN = {"objective": "supervised", "train_data": "train"}
 MEMBERS = {
@@ -24,6 +25,7 @@ MEMBERS = {
 TEMPERATURES = {"one": 1.0, "strong": 2.0, "two": 0.5, "three": 1.0, "bad": 1.0}
 POOL = ["one", "two", "three", "bad"]
 CLASSES = 6
+SELECTED = ("greedy", "recommendations")
 
 
 def make_study(folder, shift=None):
@@ -51,11 +53,11 @@ def make_study(folder, shift=None):
     arguments = {
         "manifest": str(manifest),
         "calibration": str(calibration),
-        "selection": [str(folder / key / "calibration.h5") for key in MEMBERS],
+        "selected": [str(folder / key / "calibration.h5") for key in MEMBERS],
         "scored": [str(folder / key / "test.h5") for key in MEMBERS],
-        "table": str(folder / "greedy.tsv"),
-        "first": str(folder / "first.tsv"),
-        "members": MEMBERS,
+        **dict.fromkeys(SELECTED, str(folder / "unused.tsv")),
+        "models": list(MEMBERS),
+        "splits": ["calibration", "test"],
         "bases": ["strong", "one"],
         "pool": POOL,
         "size": 4,
@@ -66,27 +68,38 @@ def make_study(folder, shift=None):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    arguments, splits, logits = make_study(tmp_path_factory.mktemp("study"))
-    greedy(**arguments)
-    read = {name: pd.read_csv(arguments[name], sep="\t") for name in ("table", "first")}
-    return arguments, splits, logits, read
+    folder = tmp_path_factory.mktemp("study")
+    arguments, splits, logits = make_study(folder)
+    return arguments, splits, logits, run(folder, arguments)
 
 
-def accuracy(logits, splits, name, mean, members):
+def run(folder, arguments):
+    """Select, and name what was selected; gives both tables."""
+    arguments = arguments | {name: str(folder / f"{name}_by_key.tsv") for name in SELECTED}
+    selection(**arguments)
+    paths = {name: folder / f"{name}.tsv" for name in ("table", "first")}
+    greedy(
+        selected=arguments["greedy"], members=MEMBERS,
+        **{name: str(path) for name, path in paths.items()},
+    )  # fmt: skip
+    return {name: pd.read_csv(path, sep="\t") for name, path in paths.items()}
+
+
+def accuracy(logits, splits, name, combination, members):
     total = 0
     for key in members:
         scaled = logits[key, name].astype(np.float64) / TEMPERATURES[key]
-        total = total + (softmax(scaled, axis=1) if mean == "probability" else scaled)
+        total = total + (softmax(scaled, axis=1) if combination == "probability" else scaled)
     return (total.argmax(1) == splits[name].labels).mean()
 
 
 @pytest.mark.numeric
 def test_every_step_is_the_best_one_and_is_scored_on_test(study):
     arguments, splits, logits, read = study
-    keys = ["protocol", "mean", "replacement", "base"]
+    keys = ["protocol", "combination", "replacement", "base"]
     groups = read["table"].groupby(keys, sort=False)
     assert len(groups) == 16
-    for (protocol, mean, replacement, base), path in groups:
+    for (protocol, combination, replacement, base), path in groups:
         selected = "calibration" if protocol == "held-out" else "test"
         members = list(path["model"])
         assert members[0] == base
@@ -94,12 +107,16 @@ def test_every_step_is_the_best_one_and_is_scored_on_test(study):
         for step in range(len(path)):
             so_far = members[: step + 1]
             row = path.iloc[step]
-            found = accuracy(logits, splits, selected, mean, so_far)
+            found = accuracy(logits, splits, selected, combination, so_far)
             assert row["selection_accuracy"] == pytest.approx(found, abs=1e-12)
-            assert row["accuracy"] == pytest.approx(accuracy(logits, splits, "test", mean, so_far))
+            assert row["accuracy"] == pytest.approx(
+                accuracy(logits, splits, "test", combination, so_far)
+            )
             if step + 1 < arguments["size"]:
                 left = [key for key in POOL if replacement or key not in so_far]
-                best = max(accuracy(logits, splits, selected, mean, [*so_far, k]) for k in left)
+                best = max(
+                    accuracy(logits, splits, selected, combination, [*so_far, k]) for k in left
+                )
                 if step + 1 < len(path):
                     assert path.iloc[step + 1]["selection_accuracy"] == pytest.approx(best)
                 else:
@@ -134,10 +151,9 @@ def test_a_first_member_is_named_whether_it_helps_or_not(study, tmp_path):
     second = read["table"].query("step == 1 and not replacement").reset_index(drop=True)
     pd.testing.assert_frame_equal(first[first["raises"]].drop(columns="raises"), second)
     # Alone in the pool, a bad model is the best one to add, and is not added.
-    table, refused = tmp_path / "greedy.tsv", tmp_path / "first.tsv"
-    greedy(**arguments | {"pool": ["bad"], "table": str(table), "first": str(refused)})
-    assert (pd.read_csv(table, sep="\t").query("not replacement")["step"] == 0).all()
-    row = pd.read_csv(refused, sep="\t").iloc[0]
+    alone = run(tmp_path, arguments | {"pool": ["bad"]})
+    assert (alone["table"].query("not replacement")["step"] == 0).all()
+    row = alone["first"].iloc[0]
     assert (row["model"], row["raises"]) == ("bad", False)
     assert row["gain_high"] < 0
     pair = accuracy(logits, splits, "calibration", "probability", ["strong", "bad"])
@@ -155,7 +171,25 @@ def test_a_first_member_is_named_whether_it_helps_or_not(study, tmp_path):
 )
 def test_what_can_t_grow_is_an_error_that_names_the_key(study, wrong, message):
     with pytest.raises(InputError, match=message):
-        greedy(**study[0] | wrong)
+        selection(**study[0] | wrong)
+
+
+def test_without_bases_and_pool_there_are_no_greedy_ensembles(study, tmp_path):
+    with pytest.raises(InputError, match="must each name a model"):
+        run(tmp_path, study[0] | {"bases": [], "pool": []})
+
+
+def test_numbers_are_written_as_they_were_found_and_names_beside_keys(study, tmp_path):
+    read = run(tmp_path, study[0])
+    found = pd.read_csv(tmp_path / "greedy_by_key.tsv", sep="\t")
+    assert found["refused"].any()
+    enters = found[~found.pop("refused")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(read["table"][enters.columns], enters)
+    names = {key: member["name"] for key, member in MEMBERS.items()}
+    for table in read.values():
+        assert (table["name"] == table["model"].map(names)).all()
+        assert (table["base_name"] == table["base"].map(names)).all()
+    assert not {*SHOWN, "name", "base_name", "category"} & set(found)
 
 
 def draw(study, folder, rows=slice(None), **options):
@@ -169,19 +203,19 @@ def draw(study, folder, rows=slice(None), **options):
     figure5(
         greedy=str(folder / "table.tsv"),
         first=str(folder / "first.tsv"),
-        **{"mean": "probability", "protocol": "held-out", **paths, **options},
+        **{"combination": "probability", "protocol": "held-out", **paths, **options},
     )
     return pd.read_csv(paths["tsv"], sep="\t")
 
 
 def test_figure_5_writes_the_steps_and_first_members_that_it_draws(study, tmp_path):
     drawn = draw(study, tmp_path)
-    table = study[-1]["table"].query("mean == 'probability'")
+    table = study[-1]["table"].query("combination == 'probability'")
     assert (drawn["what"] == "step").sum() == len(table)
     first = drawn[drawn["what"] == "first"]
     assert first["base"].tolist() == ["strong", "one"]
     assert (first["protocol"] == "held-out").all()
-    assert (drawn["mean"] == "probability").all()
+    assert (drawn["combination"] == "probability").all()
     before = (tmp_path / "figure5.png").read_bytes()
     assert Image.open(tmp_path / "figure5.png").width == pytest.approx(6.9 * 300, abs=2)
     draw(study, tmp_path)
@@ -189,7 +223,7 @@ def test_figure_5_writes_the_steps_and_first_members_that_it_draws(study, tmp_pa
 
 
 def test_figure_5_draws_one_base_and_the_other_protocol(study, tmp_path):
-    drawn = draw(study, tmp_path, slice(1), protocol="paper", mean="logit")
+    drawn = draw(study, tmp_path, slice(1), protocol="paper", combination="logit")
     assert set(drawn["base"]) == {"strong"}
     assert set(drawn.loc[drawn["what"] == "first", "protocol"]) == {"paper"}
     assert (tmp_path / "figure5.pdf").stat().st_size > 1000

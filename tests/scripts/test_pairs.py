@@ -40,7 +40,9 @@ def test_a_base_outside_the_band_is_an_error_that_names_it():
 def test_pairs_are_described_by_their_models():
     models = model_table(MEMBERS, FITS, CORRECT, 100, [0.75, 0.85])
     keys = [("base", "seed"), ("seed", "weak"), ("seed", "strong"), ("base", "weak")]
-    pairs = pd.DataFrame(keys, columns=["model_1", "model_2"]).assign(mean="logit", examples=100)
+    pairs = pd.DataFrame(keys, columns=["model_1", "model_2"]).assign(
+        combination="logit", examples=100
+    )
     table = describe(pairs, models)
     assert table["category"].tolist() == ["reinit", "arch", "dataset", "arch"]
     assert table["with_base"].tolist() == [True, False, False, True]

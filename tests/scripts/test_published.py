@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from workflow.lib.measures import pairs as metrics
-from workflow.lib.measures.pairs import MEANS, PairCounts
+from workflow.lib.measures.pairs import PairCounts
 from workflow.lib.measures.statistics import fit_line
 from workflow.lib.run.errors import InputError
 from workflow.lib.show.tables import select_models
@@ -97,7 +97,7 @@ def test_the_tables_have_the_columns_of_a_measured_study(paper):
         "seed": member | {"name": "Seed", "category": "reinit"},
     }
     fits = pd.DataFrame({"temperature": 1.0, "converged": True}, index=list(members))
-    gains = {mean: np.ones((2, 2), int) for mean in MEANS}
+    gains = {name: np.ones((2, 2), int) for name in ("probability", "logit")}
     counts = PairCounts(10, np.array([7, 7]), np.array([[7, 6], [6, 7]]), gains, gains)
     models = model_table(members, fits, counts.correct, counts.examples, [0, 1])
     pairs = describe(metrics.pair_table(counts, list(members)), models)

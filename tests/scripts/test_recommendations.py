@@ -2,7 +2,6 @@
 
 from itertools import combinations
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +11,8 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import write
 from workflow.scripts.figures.pareto import named, pareto
-from workflow.scripts.recommendations import LISTED, choose, cost, mark_fronts, recommendations
+from workflow.scripts.recommendations import recommendations
+from workflow.scripts.selection import selection
 
 MEMBERS = {
     f"m{i}": {"name": f"Model {i}", "category": category}
@@ -37,10 +37,9 @@ def study(tmp_path_factory):
             values[np.arange(examples), labels] += 1.0 + 0.1 * i
             values = logits[key, name] = values.astype(np.float32)
             path = folder / key / f"{name}.h5"
-            known = {} if key == "m6" else {"parameters": PARAMETERS[key]}
+            known = {"parameters": PARAMETERS[key], "images_per_second": 100.0 * (i + 1)}
+            known = {"images_per_second": 0.0} if key == "m6" else known
             write(path, splits[name], lambda rows, v=values: (v[rows], v[rows, :1]), known)
-            with h5py.File(path, "r+") as file:
-                file.attrs["images_per_second"] = 0.0 if key == "m6" else 100.0 * (i + 1)
     Manifest(tuple("abcde"), splits).write(folder / "manifest.tsv")
     pd.DataFrame(TEMPERATURES.items(), columns=["model", "temperature"]).to_csv(
         folder / "calibration.tsv", sep="\t", index=False
@@ -48,33 +47,43 @@ def study(tmp_path_factory):
     return folder, splits, logits
 
 
-def run(folder, mean="probability", members=MEMBERS):
-    recommendations(
+def run(folder, combination="probability", members=MEMBERS):
+    selection(
         manifest=str(folder / "manifest.tsv"),
         calibration=str(folder / "calibration.tsv"),
-        selection=[str(folder / key / "calibration.h5") for key in members],
+        selected=[str(folder / key / "calibration.h5") for key in members],
         scored=[str(folder / key / "test.h5") for key in members],
+        greedy=str(folder / "greedy.tsv"),
+        recommendations=str(folder / "selected.tsv"),
+        models=list(members),
+        splits=["calibration", "test"],
+        bases=[],
+        pool=[],
+        size=2,
+        threads=2,
+    )
+    recommendations(
+        selected=str(folder / "selected.tsv"),
         table=str(folder / "recommendations.tsv"),
         members=members,
-        mean=mean,
-        threads=2,
+        combination=combination,
     )
     return pd.read_csv(folder / "recommendations.tsv", sep="\t")
 
 
-def right(study, name, mean, keys):
+def right(study, name, combination, keys):
     _, splits, logits = study
     total = 0
     for key in keys:
         scaled = logits[key, name].astype(np.float64) / TEMPERATURES[key]
-        total = total + (softmax(scaled, axis=1) if mean == "probability" else scaled)
+        total = total + (softmax(scaled, axis=1) if combination == "probability" else scaled)
     return total.argmax(1) == splits[name].labels
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("mean", ["probability", "logit"])
-def test_every_ensemble_is_listed_with_its_accuracies(study, mean):
-    table = run(study[0], mean)
+@pytest.mark.parametrize("combination", ["probability", "logit"])
+def test_every_ensemble_is_listed_with_its_accuracies(study, combination):
+    table = run(study[0], combination)
     # Seven singles, 21 pairs and 35 triples: fewer than are listed at most.
     expected = {" + ".join(g) for size in (1, 2, 3) for g in combinations(MEMBERS, size)}
     assert set(table["models"]) == expected
@@ -84,9 +93,9 @@ def test_every_ensemble_is_listed_with_its_accuracies(study, mean):
         keys = row.models.split(" + ")
         assert row.size == len(keys)
         assert row.selection_accuracy == pytest.approx(
-            right(study, "calibration", mean, keys).mean()
+            right(study, "calibration", combination, keys).mean()
         )
-        assert row.accuracy == pytest.approx(right(study, "test", mean, keys).mean())
+        assert row.accuracy == pytest.approx(right(study, "test", combination, keys).mean())
         assert alone.loc[row.best_member, "selection_accuracy"] == max(
             alone.loc[key, "selection_accuracy"] for key in keys
         )
@@ -127,41 +136,6 @@ def test_nothing_beats_the_front_and_the_rest_is_beaten(study, front, column, si
         own, own_good = sign * row[column], row["selection_accuracy"]
         beaten = ((cost < own) & (good >= own_good)) | ((cost <= own) & (good > own_good))
         assert row[front] == (not beaten.any())
-
-
-def test_a_front_worked_out_by_hand():
-    #       cheapest, worse; its equal; dearer and as good; better; unknown; dearest and best, twice
-    correct = np.array([5, 4, 5, 5, 7, 99, 9, 9])
-    costs = np.array([1, 1, 1, 2, 2, np.nan, 8, 8])
-    expected = [True, False, True, False, True, False, True, True]
-    assert mark_fronts(correct, costs).tolist() == expected
-    order = np.random.default_rng(0).permutation(8)
-    assert mark_fronts(correct[order], costs[order]).tolist() == [expected[i] for i in order]
-    assert not mark_fronts(np.array([1, 2]), np.array([np.nan, np.nan])).any()
-
-
-def test_only_the_best_are_listed_and_those_on_a_front():
-    groups = [g for size in (1, 2, 3) for g in combinations(range(12), size)]
-    rng = np.random.default_rng(0)
-    correct = rng.integers(500, 600, len(groups))
-    costs = np.stack([np.arange(12) + 1.0, np.ones(12)], axis=1)
-    # The cheapest pair is the worst one, but better than any single model.
-    correct[:12] = 10
-    correct[groups.index((0, 1))] = 11
-    table = choose(groups, correct, costs)
-    counts = table["size"].value_counts()
-    assert counts[1] == 12
-    assert counts[2] == LISTED + 1
-    assert LISTED <= counts[3] < LISTED + 12
-    beyond = table[(table["size"] > 1) & (table["rank"] > LISTED)]
-    assert (0, 1) in set(beyond["group"])
-    assert (beyond["pareto"] | beyond["pareto_speed"]).all()
-
-
-def test_what_an_outputs_file_does_not_say_is_unknown():
-    assert cost({"parameters": 7, "images_per_second": 4.0}) == (7.0, 0.25)
-    assert np.isnan(cost({})).all()
-    assert np.isnan(cost({"parameters": 7, "images_per_second": 0.0})[1])
 
 
 @pytest.mark.parametrize("keys", [["m0"], ["m0", "m1"]])

@@ -109,7 +109,7 @@ def files(tmp_path_factory) -> dict:
             "category": ["reinit", "reinit"],
             "with_base": True,
             "main": True,
-            "mean": "probability",
+            "combination": "probability",
             "examples": 1234,
             "error_inconsistency": [0.1, 0.2],
             "improvement": [0.01, 0.02],
@@ -267,7 +267,7 @@ def test_the_best_first_members_come_from_the_table_of_figure_5(files, tmp_path)
 
 
 def test_the_table_of_sensitivity_is_that_of_its_figure(files, tmp_path):
-    row = {"number": "slope", "category": None, "mean": "logit", "value": 0.25}
+    row = {"number": "slope", "category": None, "combination": "logit", "value": 0.25}
     row |= {"value_low": 0.2, "value_high": 0.3, "chosen": True}
     drawn = tmp_path / "sensitivity.tsv"
     pd.DataFrame([row]).to_csv(drawn, sep="\t", index=False)
@@ -311,7 +311,7 @@ def test_sensitivity_has_one_column_for_all_choices():
         {
             "number": ["improvement", "dimensions"],
             "category": [None, "arch"],
-            "mean": ["logit", None],
+            "combination": ["logit", None],
             "replacement": [True, None],
             "direction": [None, "lowest"],
             "value": [0.0125, 48.0],

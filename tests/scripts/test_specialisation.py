@@ -13,9 +13,11 @@ from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.scripts.angles import angles
 from workflow.scripts.class_specialisation import class_specialisation, group_labels
+from workflow.scripts.counts import counts
 from workflow.scripts.figures.contact_sheet import choose, contact_sheet, describe
 from workflow.scripts.figures.figure3 import figure3
 from workflow.scripts.figures.figure4 import figure4
+from workflow.scripts.pair_classes import pair_classes
 from workflow.scripts.specialisation import COLUMNS, specialisation
 
 CLASSES = ("coat", "NA", "shoe", "absent")
@@ -55,19 +57,41 @@ def make_study(folder, examples=EXAMPLES):
     return manifest, calibration, logits
 
 
-def run(folder, pairs=PAIRS, mean="probability"):
+def run(folder, pairs=PAIRS, combination="probability"):
     """Make specialisation.tsv and give its path; models in the order of the configuration."""
     manifest, calibration, _ = make_study(folder)
     keys = [key for key in MEMBERS if any(key in pair for pair in pairs)]
+    outputs = {key: str(folder / key / "test.h5") for key in MEMBERS}
+    shared = {"manifest": str(manifest), "split": "test"}
+    answers, classes = str(folder / "answers.npz"), str(folder / "classes.npz")
+    counts(
+        **shared,
+        calibrations=[str(calibration)],
+        outputs=list(outputs.values()),
+        counts=str(folder / "counts.npz"),
+        answers=answers,
+        models=list(MEMBERS),
+        fitted_on=["calibration"],
+        threads=2,
+    )
+    pair_classes(
+        **shared,
+        calibration=str(calibration),
+        answers=answers,
+        outputs=[outputs[key] for key in keys],
+        classes=classes,
+        models=keys,
+        pairs=pairs,
+    )
     path = folder / "specialisation.tsv"
     specialisation(
-        manifest=str(manifest),
-        calibration=str(calibration),
-        outputs=[str(folder / key / "test.h5") for key in keys],
+        **shared,
+        answers=answers,
+        classes=classes,
         table=str(path),
         members={key: MEMBERS[key] for key in keys},
         pairs=pairs,
-        mean=mean,
+        combination=combination,
     )
     return path
 
@@ -147,9 +171,9 @@ def test_swapped_pair_has_mirrored_rows(study, tmp_path):
     assert other["ensemble"].tolist() == one["ensemble"].tolist()
 
 
-def test_mean_of_logits_is_another_ensemble(study, tmp_path):
+def test_the_logit_combination_is_another_ensemble(study, tmp_path):
     one = read_table(study / "specialisation.tsv")
-    other = read_table(run(tmp_path, mean="logit"))
+    other = read_table(run(tmp_path, combination="logit"))
     assert other["theta"].tolist() == one["theta"].tolist()
     differ = (other["ensemble"] != one["ensemble"]).to_numpy()
     assert 0 < differ.sum() < 0.2 * len(one)

@@ -10,11 +10,12 @@ from workflow.scripts.summary import summary
 def run(tmp_path, **tables) -> tuple[pd.DataFrame, str]:
     inconsistency = np.linspace(0.05, 0.2, 15)
     pairs = pd.DataFrame(
-        {"with_base": True, "main": True, "mean": "logit", "category": np.repeat(CATEGORIES, 3),
+        {"with_base": True, "main": True, "combination": "logit",
+         "category": np.repeat(CATEGORIES, 3),
          "error_inconsistency": inconsistency, "improvement": inconsistency / 3,
          "conversion_rate": 0.7 - inconsistency}
     )  # fmt: skip
-    other = pairs.assign(mean="probability", error_inconsistency=inconsistency[::-1])
+    other = pairs.assign(combination="probability", error_inconsistency=inconsistency[::-1])
     pd.concat([pairs, other]).to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     files = {"classes": [], "first": [], "features": [], "downstream": []}
     for name, table in tables.items():
@@ -22,12 +23,12 @@ def run(tmp_path, **tables) -> tuple[pd.DataFrame, str]:
         files[name] = str(tmp_path / f"{name}.tsv")
     summary(
         pairs=str(tmp_path / "pairs.tsv"), tsv=str(tmp_path / "s.tsv"), md=str(tmp_path / "s.md"),
-        study="small", title="", mean="logit", **files,
+        study="small", title="", combination="logit", **files,
     )  # fmt: skip
     return pd.read_csv(tmp_path / "s.tsv", sep="\t"), (tmp_path / "s.md").read_text()
 
 
-def test_pairs_alone_answer_three_claims_with_the_mean_asked_for(tmp_path):
+def test_pairs_alone_answer_three_claims_of_the_combination_asked_for(tmp_path):
     table, page = run(tmp_path)
     assert table["section"].tolist() == ["figure1", "figure2", "figure2"]
     assert table["holds"].tolist() == ["yes", "yes", "no"]

@@ -1,16 +1,16 @@
 """Every headline number under every variant: the study's own ones agree with its other tables."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from workflow.lib.data.manifest import Manifest
-from workflow.lib.data.splits import Split
+from workflow.lib.ensembles.combine import COMBINATIONS
+from workflow.lib.ensembles.counts import write_counts
+from workflow.lib.ensembles.logits import Logits
 from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.measures.pairs import pair_table
 from workflow.lib.measures.statistics import slope
-from workflow.lib.outputs.store import write
+from workflow.lib.outputs.tables import write_table
 from workflow.scripts.figures.sensitivity import sensitivity
 from workflow.scripts.variants import of_features, of_greedy, variants
 
@@ -19,14 +19,15 @@ MODELS = pd.DataFrame(
     {"model": [*KEYS, "weak"], "group": ["base", *["main"] * 5, "others"],
      "category": ["base", "reinit", "reinit", "arch", "arch", "dataset", "dataset"]}
 )  # fmt: skip
-CHOSEN = {"mean": "logit", "protocol": "held-out", "statistic": "covariance", "direction": "lowest"}
+CHOSEN = {"combination": "logit", "temperature": "calibration", "protocol": "held-out",
+          "statistic": "covariance", "direction": "lowest"}  # fmt: skip
 
 
 def greedy() -> pd.DataFrame:
     return pd.DataFrame(
-        {"protocol": protocol, "mean": mean, "replacement": replacement, "base": base,
+        {"protocol": protocol, "combination": combination, "replacement": replacement, "base": base,
          "step": step, "gain": step * gain}
-        for protocol in ("held-out", "paper") for mean in ("probability", "logit")
+        for protocol in ("held-out", "paper") for combination in COMBINATIONS
         for replacement in (False, True) for base, gain in (("x", 0.01), ("y", 0.03))
         for step in (0, 1, 2)
     )  # fmt: skip
@@ -43,48 +44,43 @@ def probes() -> pd.DataFrame:
     return pd.DataFrame([shares, *compressed])
 
 
-@pytest.fixture
-def table(tmp_path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def counted():
+    """Counts of seven models at three kinds of temperatures."""
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 4
-    split = Split(np.array([f"{i:03d}" for i in range(400)]), labels)
-    Manifest(tuple("wxyz"), {"test": split}).write(tmp_path / "manifest.tsv")
-    paths = []
     shared = rng.normal(size=(400, 4))
-    for place, key in enumerate([*KEYS, "weak"]):
+    arrays = []
+    for place in range(7):
         logits = (shared + (0.3 + 0.2 * place) * rng.normal(size=(400, 4))).astype(np.float32)
         logits[np.arange(400), labels] += 2
-        path = tmp_path / key / "test.h5"
-        write(path, split, lambda rows, lo=logits: (lo[rows], lo[rows]), {})
-        paths.append(str(path))
-    temperatures = np.linspace(0.5, 2, 7)
-    pd.DataFrame({"model": MODELS["model"], "temperature": temperatures}).to_csv(
-        tmp_path / "calibration.tsv", sep="\t", index=False
-    )
-    MODELS.to_csv(tmp_path / "models.tsv", sep="\t", index=False)
-    greedy().to_csv(tmp_path / "greedy.tsv", sep="\t", index=False)
-    probes().to_csv(tmp_path / "probes.tsv", sep="\t", index=False)
+        arrays.append(logits)
+    fitted = np.linspace(0.5, 2, 7)
+    kinds = {"none": np.ones(7), "calibration": fitted, "test": 1.1 * fitted}
+    return {kind: count_pairs(Logits(arrays, labels, own)) for kind, own in kinds.items()}
+
+
+@pytest.fixture
+def table(counted, tmp_path) -> pd.DataFrame:
+    for name, made in (("models", MODELS), ("greedy", greedy()), ("probes", probes())):
+        write_table(tmp_path / f"{name}.tsv", made)
+    write_counts(tmp_path / "counts.npz", list(MODELS["model"]), counted)
     variants(
-        manifest=str(tmp_path / "manifest.tsv"), calibration=str(tmp_path / "calibration.tsv"),
-        models=str(tmp_path / "models.tsv"), outputs=paths, greedy=str(tmp_path / "greedy.tsv"),
-        features=[str(tmp_path / "probes.tsv")], table=str(tmp_path / "variants.tsv"),
-        members=list(MODELS["model"]), chosen=CHOSEN, target=1.0, threads=1,
+        counts=str(tmp_path / "counts.npz"), models=str(tmp_path / "models.tsv"),
+        greedy=str(tmp_path / "greedy.tsv"), features=[str(tmp_path / "probes.tsv")],
+        table=str(tmp_path / "variants.tsv"), chosen=CHOSEN, target=1.0,
     )  # fmt: skip
     return pd.read_csv(tmp_path / "variants.tsv", sep="\t")
 
 
-def test_the_slope_is_that_of_the_main_pairs_with_the_base(table, tmp_path):
-    logits = []
-    for key in KEYS:
-        with h5py.File(tmp_path / key / "test.h5") as file:
-            logits.append(file["logits"][:])
-    temperatures = np.linspace(0.5, 2, 7)[:6]
-    for kind, own in (("calibration", temperatures), ("none", np.ones(6))):
-        pairs = pair_table(count_pairs(logits, np.arange(400) % 4, own), KEYS)
-        pairs = pairs[(pairs["model_1"] == "base") & (pairs["mean"] == "logit")]
+def test_the_slope_is_that_of_the_main_pairs_with_the_base(table, counted):
+    for kind, counts in counted.items():
+        pairs = pair_table(counts, list(MODELS["model"]))
+        pairs = pairs[(pairs["model_1"] == "base") & (pairs["combination"] == "logit")]
+        pairs = pairs[pairs["model_2"] != "weak"]
         expected = slope(pairs["error_inconsistency"], pairs["improvement"])
         rows = table[(table["number"] == "slope") & (table["temperature"] == kind)]
-        row = rows[rows["mean"] == "logit"]
+        row = rows[rows["combination"] == "logit"]
         found = row[["value", "value_low", "value_high"]].to_numpy()[0]
         np.testing.assert_allclose(found, expected)
 
@@ -97,7 +93,7 @@ def test_one_variant_of_each_number_is_the_study_s_own(table):
         "dimensions": 2,
     }  # fmt: skip
     row = own[own["number"] == "slope"].iloc[0]
-    assert (row["mean"], row["temperature"]) == ("logit", "calibration")
+    assert (row["combination"], row["temperature"]) == ("logit", "calibration")
 
 
 def test_the_greedy_gain_is_of_the_last_step_averaged_over_bases():

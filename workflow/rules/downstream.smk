@@ -146,7 +146,7 @@ rule transfer:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"base": STUDY.features.base, "mean": STUDY.ensemble},
+        settings={"base": STUDY.features.base, "combination": STUDY.ensemble},
         code=fingerprint("transfer"),
     script:
         "../scripts/transfer.py"

@@ -1,13 +1,40 @@
 """From calibrated logits to larger ensembles: greedy ones, and those that are worth their cost."""
 
 
-rule greedy:
-    """Grow ensembles from each base by the model that helps most, streaming logits, in one job."""
+rule selection:
+    """Select greedy ensembles, pairs and triples on one split, and score them on another."""
     input:
         manifest="<results>/dataset/manifest.tsv",
         calibration="<results>/calibration.tsv",
-        selection=expand("<results>/outputs/{model}/calibration.h5", model=STUDY.greedy.members),
-        scored=expand("<results>/outputs/{model}/test.h5", model=STUDY.greedy.members),
+        selected=expand("<results>/outputs/{model}/calibration.h5", model=STUDY.models),
+        scored=expand("<results>/outputs/{model}/test.h5", model=STUDY.models),
+    output:
+        greedy="<results>/selection/greedy.tsv",
+        recommendations="<results>/selection/recommendations.tsv",
+    log:
+        "<results>/logs/selection.log",
+    benchmark:
+        "<results>/benchmarks/selection.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 4
+    params:
+        settings={
+            "models": list(STUDY.models),
+            "splits": ["calibration", "test"],
+            "bases": STUDY.greedy.bases,
+            "pool": STUDY.greedy.pool,
+            "size": STUDY.greedy.size,
+        },
+        code=fingerprint("selection"),
+    script:
+        "../scripts/selection.py"
+
+
+rule greedy:
+    """Name the models of greedy ensembles."""
+    input:
+        selected="<results>/selection/greedy.tsv",
     output:
         table="<results>/greedy.tsv",
         first="<results>/greedy_first.tsv",
@@ -17,15 +44,11 @@ rule greedy:
         "<results>/benchmarks/greedy.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: 4
     params:
         settings={
             "members": STUDY.described(
                 "name", "category", "objective", "train_data", models=STUDY.greedy.members
             ),
-            "bases": STUDY.greedy.bases,
-            "pool": STUDY.greedy.pool,
-            "size": STUDY.greedy.size,
         },
         code=fingerprint("greedy"),
     script:
@@ -46,19 +69,16 @@ rule figure5:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble, "protocol": STUDY.protocol},
+        settings={"combination": STUDY.ensemble, "protocol": STUDY.protocol},
         code=fingerprint("figures/figure5"),
     script:
         "../scripts/figures/figure5.py"
 
 
 rule recommendations:
-    """Compare all pairs and triples, streaming logits, and list those worth their cost."""
+    """Name the models of the pairs and triples worth their cost."""
     input:
-        manifest="<results>/dataset/manifest.tsv",
-        calibration="<results>/calibration.tsv",
-        selection=expand("<results>/outputs/{model}/calibration.h5", model=STUDY.models),
-        scored=expand("<results>/outputs/{model}/test.h5", model=STUDY.models),
+        selected="<results>/selection/recommendations.tsv",
     output:
         table="<results>/recommendations.tsv",
     log:
@@ -67,9 +87,11 @@ rule recommendations:
         "<results>/benchmarks/recommendations.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: 4
     params:
-        settings={"members": STUDY.described("name", "category"), "mean": STUDY.ensemble},
+        settings={
+            "members": STUDY.described("name", "category"),
+            "combination": STUDY.ensemble,
+        },
         code=fingerprint("recommendations"),
     script:
         "../scripts/recommendations.py"

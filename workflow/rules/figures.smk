@@ -16,7 +16,7 @@ rule comparison:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble},
+        settings={"combination": STUDY.ensemble},
         code=fingerprint("comparison"),
     script:
         "../scripts/comparison.py"
@@ -53,7 +53,7 @@ rule figure2:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble, "label": STUDY.pairs},
+        settings={"combination": STUDY.ensemble, "label": STUDY.pairs},
         code=fingerprint("figures/figure2"),
     script:
         "../scripts/figures/figure2.py"

@@ -1,4 +1,15 @@
-"""From logits to temperatures, to what pairs of models have in common, and to who specialises."""
+"""From logits to temperatures, to what pairs of models have in common, and to who specialises.
+
+Logits are streamed before names come in, and at most three times a study, each split's files:
+
+calibration   by `calibration` (temperatures) and `selection` (pairs, triples, greedy members)
+test          by `calibration_on_test` (temperatures for `variants`, answers that are right),
+              `counts` (pairs at all temperatures, answers and confidences)
+              and `selection` (greedy members under the protocol of the paper, scores)
+
+Beside that, `selection` reads again whom it adds to a greedy ensemble, and `pair_classes` the rows
+on which a chosen pair differs. All other rules join these numbers with names, in seconds.
+"""
 
 
 rule calibration:
@@ -17,18 +28,61 @@ rule calibration:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"models": list(STUDY.models)},
+        settings={"models": list(STUDY.models), "split": "calibration"},
         code=fingerprint("calibration"),
     script:
         "../scripts/calibration.py"
 
 
-rule pairs:
-    """Compare and combine all pairs of models, streaming their logits, in one job."""
+use rule calibration as calibration_on_test with:
+    """Likewise on the test images, for `variants` alone; and how many of them each gets right."""
     input:
         manifest="<results>/dataset/manifest.tsv",
-        calibration="<results>/calibration.tsv",
         outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.models),
+    output:
+        table="<results>/sensitivity/calibration.tsv",
+        correct="<results>/correct.tsv",
+    log:
+        "<results>/logs/calibration_on_test.log",
+    benchmark:
+        "<results>/benchmarks/calibration_on_test.tsv"
+    params:
+        settings={"models": list(STUDY.models), "split": "test"},
+        code=fingerprint("calibration"),
+
+
+rule counts:
+    """Count what pairs of models have in common and gain, at each kind of temperatures."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        calibrations=["<results>/calibration.tsv", "<results>/sensitivity/calibration.tsv"],
+        outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.models),
+    output:
+        counts="<results>/counts.npz",
+        answers="<results>/answers.npz",
+    log:
+        "<results>/logs/counts.log",
+    benchmark:
+        "<results>/benchmarks/counts.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: 4
+    params:
+        settings={
+            "models": list(STUDY.models),
+            "split": "test",
+            "fitted_on": ["calibration", "test"],
+        },
+        code=fingerprint("counts"),
+    script:
+        "../scripts/counts.py"
+
+
+rule pairs:
+    """Describe all pairs of models, and the models, from their counts."""
+    input:
+        counts="<results>/counts.npz",
+        calibration="<results>/calibration.tsv",
     output:
         pairs="<results>/pairs.tsv",
         models="<results>/models.tsv",
@@ -38,20 +92,45 @@ rule pairs:
         "<results>/benchmarks/pairs.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: 4
     params:
-        settings={"members": STUDY.described(), "band": STUDY.band},
+        settings={
+            "members": STUDY.described(),
+            "band": STUDY.band,
+            "fitted_on": "calibration",
+        },
         code=fingerprint("pairs"),
     script:
         "../scripts/pairs.py"
+
+
+rule pair_classes:
+    """Find what the ensemble of each chosen pair predicts, from logits where the two differ."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        calibration="<results>/calibration.tsv",
+        answers="<results>/answers.npz",
+        outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.paired),
+    output:
+        classes="<results>/pair_classes.npz",
+    log:
+        "<results>/logs/pair_classes.log",
+    benchmark:
+        "<results>/benchmarks/pair_classes.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={"models": STUDY.paired, "pairs": STUDY.pairs, "split": "test"},
+        code=fingerprint("pair_classes"),
+    script:
+        "../scripts/pair_classes.py"
 
 
 rule specialisation:
     """Compare the confidences of each pair on every test image."""
     input:
         manifest="<results>/dataset/manifest.tsv",
-        calibration="<results>/calibration.tsv",
-        outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.paired),
+        answers="<results>/answers.npz",
+        classes="<results>/pair_classes.npz",
     output:
         table="<results>/specialisation.tsv",
     log:
@@ -64,7 +143,8 @@ rule specialisation:
         settings={
             "members": STUDY.described("name", "category", models=STUDY.paired),
             "pairs": STUDY.pairs,
-            "mean": STUDY.ensemble,
+            "combination": STUDY.ensemble,
+            "split": "test",
         },
         code=fingerprint("specialisation"),
     script:

@@ -17,7 +17,7 @@ rule tables:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"mean": STUDY.ensemble, "paper": STUDY.paper_rows},
+        settings={"combination": STUDY.ensemble, "paper": STUDY.paper_rows},
         code=fingerprint("tables"),
     script:
         "../scripts/tables.py"
@@ -40,7 +40,7 @@ rule summary:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"study": STUDY.name, "title": STUDY.title, "mean": STUDY.ensemble},
+        settings={"study": STUDY.name, "title": STUDY.title, "combination": STUDY.ensemble},
         code=fingerprint("summary"),
     script:
         "../scripts/summary.py"

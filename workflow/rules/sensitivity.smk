@@ -4,10 +4,8 @@
 rule variants:
     """Compute the headline numbers under every variant of the choices that the paper leaves open."""
     input:
-        manifest="<results>/dataset/manifest.tsv",
-        calibration="<results>/calibration.tsv",
+        counts="<results>/counts.npz",
         models="<results>/models.tsv",
-        outputs=expand("<results>/outputs/{model}/test.h5", model=STUDY.main),
         greedy="<results>/greedy.tsv" if "figure5" in STUDY.figures else [],
         features=expand("<results>/features/{model}.tsv", model=STUDY.features.models),
     output:
@@ -18,12 +16,11 @@ rule variants:
         "<results>/benchmarks/variants.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: 4
     params:
         settings={
-            "members": STUDY.main,
             "chosen": {
-                "mean": STUDY.ensemble,
+                "combination": STUDY.ensemble,
+                "temperature": "calibration",
                 "protocol": STUDY.protocol,
                 "statistic": STUDY.features.statistic,
                 "direction": STUDY.features.direction,

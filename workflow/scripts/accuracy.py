@@ -8,9 +8,8 @@ import logging
 
 import pandas as pd
 
-from workflow.lib.data.manifest import Manifest
-from workflow.lib.measures.accuracy import allowed_difference, count_right
-from workflow.lib.outputs.tables import write_table
+from workflow.lib.measures.accuracy import allowed_difference
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
 
 log = logging.getLogger("uncorrelated")
@@ -18,8 +17,7 @@ log = logging.getLogger("uncorrelated")
 
 def accuracy(
     *,
-    manifest: str,
-    outputs: list[str],
+    correct: str,
     table: str,
     claims: dict[str, dict],
     population: int,
@@ -29,9 +27,8 @@ def accuracy(
 
     Parameters
     ----------
-    manifest : str
-    outputs : list of str
-        Outputs files on the test split of the models with a published accuracy, in their order.
+    correct : str
+        Table of how many images each model gets right, as `calibration` writes it.
     table : str
         Table to write: model, source, checkpoint; top-1 `published` and `measured`, as fractions;
         `images` scored; the `difference`, and how much is `allowed`; the `verdict`, and a `note`.
@@ -46,14 +43,13 @@ def accuracy(
     InputError
         If a model is further off than allowed; it names all that are.
     """
-    split = Manifest.read(manifest).splits["test"]
-    files = iter(outputs)
+    known = read_table(correct).set_index("model")
     rows = []
     for model, claim in claims.items():
-        row = {"model": model, **claim, "images": len(split.labels), "verdict": "none published"}
+        images, right = (int(known.at[model, name]) for name in ("images", "right"))
+        row = {"model": model, **claim, "images": images, "verdict": "none published"}
         if claim["published"] is not None:
-            row |= judge(count_right(next(files), split), claim["published"], len(split.labels),
-                         population, tolerance)  # fmt: skip
+            row |= judge(right, claim["published"], images, population, tolerance)
         rows.append(row)
         log.info("%s (%s): %s", model, claim["checkpoint"], row["verdict"])
     columns = ["model", "source", "checkpoint", "published", "measured", "images", "difference",

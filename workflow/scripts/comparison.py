@@ -4,15 +4,15 @@ from workflow.lib.measures.summaries import QUANTITIES, X, add_fits, models_and_
 from workflow.lib.outputs.tables import read_table, write_table
 
 
-def comparison(*, pairs: str, mean: str, figure1: str, figure2: str, figure8: str) -> None:
+def comparison(*, pairs: str, combination: str, figure1: str, figure2: str, figure8: str) -> None:
     """Write what figures 1, 2 and 8 draw.
 
     Parameters
     ----------
     pairs : str
         Table of pairs.
-    mean : str
-        Which mean of two models' predictions to take from it. With "unstated", a publication's,
+    combination : str
+        Which combination of two models to take from it. With "unstated", a publication's,
         conversion rates are upper bounds.
     figure1, figure2, figure8 : str
         Tables to write: `models_and_means` of error inconsistency; of it and what an ensemble
@@ -20,9 +20,9 @@ def comparison(*, pairs: str, mean: str, figure1: str, figure2: str, figure8: st
     """
     rows = read_table(pairs)
     for path, table in (
-        (figure1, models_and_means(rows, mean, [X])),
-        (figure2, add_fits(models_and_means(rows, mean, [X, *QUANTITIES]))),
-        (figure8, models_and_means(rows, mean, [X, "both_right", "both_wrong"])),
+        (figure1, models_and_means(rows, combination, [X])),
+        (figure2, add_fits(models_and_means(rows, combination, [X, *QUANTITIES]))),
+        (figure8, models_and_means(rows, combination, [X, "both_right", "both_wrong"])),
     ):
         write_table(path, table)
 

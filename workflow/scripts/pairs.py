@@ -1,23 +1,18 @@
-"""Compare and combine all pairs of models on the test split, in one pass over their logits.
+"""Describe all pairs of models, and the models: from counts to the tables that people read.
 
-Members are calibrated, and combined by the mean of their probabilities and by the mean of their
-logits. A model of the main set whose accuracy is outside the band joins the others.
+A model of the main set whose accuracy is outside the band joins the others.
 """
 
 import logging
-from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
 
-from workflow.lib.data.manifest import Manifest
-from workflow.lib.ensembles.pairs import count_pairs
+from workflow.lib.ensembles.counts import read_counts
 from workflow.lib.measures.pairs import pair_table
 from workflow.lib.measures.statistics import wilson
-from workflow.lib.outputs.store import Outputs
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.run.progress import Progress
 from workflow.lib.study.categories import BASE, more_divergent
 
 log = logging.getLogger("uncorrelated")
@@ -25,26 +20,24 @@ log = logging.getLogger("uncorrelated")
 
 def pairs(
     *,
-    manifest: str,
+    counts: str,
     calibration: str,
-    outputs: list[str],
     pairs: str,
     models: str,
     members: dict[str, dict],
     band: list[float],
-    threads: int,
+    fitted_on: str,
 ) -> None:
     """Write a table of models and a table of pairs of models.
 
     Parameters
     ----------
-    manifest : str
+    counts : str
+        Counts of pairs, as `counts` writes them.
     calibration : str
         Table of temperatures.
-    outputs : list of str
-        Outputs files of the models on the test split, in the order of `members`.
     pairs : str
-        Table to write: a row a pair and mean (see `metrics.pair_table`), with both models' names
+        Table to write: a row a pair and combination (see `pair_table`), with both models' names
         and categories, the pair's category, whether one of them is the base, and whether both are
         in the main analyses.
     models : str
@@ -53,31 +46,21 @@ def pairs(
         Name, category, set, objective, training data and head of each model.
     band : list of float
         Least and greatest accuracy of models in the main analyses.
-    threads : int
+    fitted_on : str
+        Split that the temperatures were fitted on.
     """
-    split = Manifest.read(manifest).splits["test"]
-    keys = list(members)
+    keys, found = read_counts(counts)
+    own = found[fitted_on]
     fits = read_table(calibration).set_index("model").loc[keys]
-    progress = Progress(len(split.labels), "images")
-    with ExitStack() as stack:
-        files = [stack.enter_context(Outputs(path, split)) for path in outputs]
-        counts = count_pairs(
-            [file.logits for file in files],
-            split.labels,
-            fits["temperature"].to_numpy(),
-            names=keys,
-            threads=threads,
-            progress=progress.advance,
-        )
-    table = model_table(members, fits, counts.correct, len(split.labels), band)
+    table = model_table(members, fits, own.correct, own.examples, band)
     for row in table[table["group"] == "others"].itertuples():
         log.warning(
             "%s has an accuracy of %.4f, outside the band %s: it is left out of the main analyses "
-            "and listed in table 4", row.model, row.accuracy, band,
-        )  # fmt: skip
+            "and listed in table 4",
+            *(row.model, row.accuracy, band),
+        )
     write_table(models, table)
-    described = describe(pair_table(counts, keys), table)
-    write_table(pairs, described)
+    write_table(pairs, describe(pair_table(own, keys), table))
 
 
 def model_table(
@@ -150,7 +133,7 @@ def describe(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     pairs["with_base"] = (groups == BASE).any(axis=1)
     pairs["main"] = groups.isin([BASE, "main"]).all(axis=1)
     first = ["model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category",
-             "with_base", "main", "mean"]  # fmt: skip
+             "with_base", "main", "combination"]  # fmt: skip
     rest = [column for column in pairs if column not in (*first, "group_1", "group_2")]
     return pairs[first + rest]
 

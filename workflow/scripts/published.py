@@ -9,8 +9,8 @@ inconsistency d and the accuracy e of their ensemble. With these, the share of e
 
 Improvement is e - (a + b) / 2. Of the conversion rate we know only that it is at most
 (e - both right) / d, which is what the table has: an ensemble gets right what both get right, since
-that is then the top class of any mean; what it gets right besides may include examples that both
-get wrong.
+that is then the top class of any combination; what it gets right besides may include examples that
+both get wrong.
 
 Intervals take the printed shares to be of the stated number of examples. Improvement has none: it
 would need to know how many examples the ensemble alone gets right.
@@ -184,7 +184,7 @@ def pair_table(rows: pd.DataFrame, examples: int) -> pd.DataFrame:
             "category": [more_divergent(base["category"], other) for other in rows["category"]],
             "with_base": True,
             "main": rows["group"] == "main",
-            "mean": "unstated",
+            "combination": "unstated",
             "examples": examples,
             "accuracy_1": b,
             "accuracy_2": a,

@@ -77,8 +77,8 @@ NUMBERS = {
 """Of the table of sensitivity: label, scale and decimals."""
 
 CHOICES = {
-    ("mean", "probability"): "mean of probabilities",
-    ("mean", "logit"): "mean of logits",
+    ("combination", "probability"): "mean of probabilities",
+    ("combination", "logit"): "mean of logits",
     ("temperature", "none"): "not calibrated",
     ("temperature", "calibration"): "temperatures of held-out images",
     ("temperature", "test"): "temperatures of the test images",

@@ -24,7 +24,7 @@ def summary(
     md: str,
     study: str,
     title: str,
-    mean: str,
+    combination: str,
 ) -> None:
     """Write the claims as a table and as a page.
 
@@ -40,10 +40,10 @@ def summary(
         Table and page to write.
     study, title : str
         Name and title of the study.
-    mean : str
-        Which mean of several models' predictions to take.
+    combination : str
+        Which combination of several models to take.
     """
-    rows = claims.main_pairs(read_table(pairs), mean)
+    rows = claims.main_pairs(read_table(pairs), combination)
     found = [
         claims.inconsistency_grows(rows),
         claims.improvement_is_linear(rows),
@@ -51,7 +51,7 @@ def summary(
     ]
     asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
         (classes, claims.models_specialise),
-        (first, lambda table: claims.low_accuracy_helps(table, mean)),
+        (first, lambda table: claims.low_accuracy_helps(table, combination)),
         (features, claims.combined_features_win),
         (features, claims.divergence_compresses),
         (downstream, claims.diverse_pairs_transfer),
@@ -59,10 +59,10 @@ def summary(
     found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
     write_table(tsv, pd.DataFrame(found))
     with replacing(md) as part:
-        part.write_text(page(found, title or study, mean), encoding="utf-8")
+        part.write_text(page(found, title or study, combination), encoding="utf-8")
 
 
-def page(found: list[Claim], title: str, mean: str) -> str:
+def page(found: list[Claim], title: str, combination: str) -> str:
     """Write the claims as Markdown.
 
     Parameters
@@ -70,10 +70,10 @@ def page(found: list[Claim], title: str, mean: str) -> str:
     found : list of Claim
     title : str
         Of the study.
-    mean : str
-        Which mean of several models' predictions they are of.
+    combination : str
+        Which combination of several models they are of.
     """
-    means = f" Ensembles take the mean {mean}." if mean != "unstated" else ""
+    means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
     lines = [
         f"# {markdown(title)}: which of the paper's claims hold",
         "",

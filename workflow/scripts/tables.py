@@ -28,7 +28,7 @@ def tables(
     published_models: str | Sequence[str],
     published_pairs: str | Sequence[str],
     tables: Sequence[str],
-    mean: str,
+    combination: str,
     paper: dict[str, str],
 ) -> None:
     """Write each table in each format.
@@ -41,13 +41,13 @@ def tables(
         The same of the published study alongside, if models are to be compared with its.
     tables : sequence of str
         Files to write: `table1.tsv`, `table1.md`, `table1.tex`, and so on to `table4.tex`.
-    mean : str
-        Which mean of two models' predictions to take from the pairs.
+    combination : str
+        Which combination of two models to take from the pairs.
     paper : dict of str to str
         Names of published models to compare models with, by their keys; if there are none, the
         tables have no columns for them.
     """
-    chosen = select_models(read_table(models), read_table(pairs), mean)
+    chosen = select_models(read_table(models), read_table(pairs), combination)
     known = None
     if paper:
         known = compare_with_base(

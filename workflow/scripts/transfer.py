@@ -7,7 +7,7 @@ from workflow.lib.outputs.tables import read_table, write_table
 
 
 def transfer(
-    *, models: str, pairs: str, probes: list[str], table: str, base: str, mean: str
+    *, models: str, pairs: str, probes: list[str], table: str, base: str, combination: str
 ) -> None:
     """Write mean average precisions of models and pairs.
 
@@ -21,14 +21,13 @@ def transfer(
         Table to write: see `summaries.transferred`.
     base : str
         Key of the base.
-    mean : str
-        Which mean of two models' predictions to take from `pairs`; the inconsistency does not
+    combination : str
+        Which combination of two models to take from `pairs`; the inconsistency does not
         depend on it.
     """
     rows = pd.concat([read_table(file) for file in probes], ignore_index=True)
-    known = read_table(pairs)
-    found = summaries.transferred(rows, read_table(models), known[known["mean"] == mean], base)
-    write_table(table, found)
+    known = read_table(pairs).query("combination == @combination")
+    write_table(table, summaries.transferred(rows, read_table(models), known, base))
 
 
 if "snakemake" in globals():

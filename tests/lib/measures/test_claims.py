@@ -85,7 +85,7 @@ def test_pairs_of_models_with_the_same_names_are_told_apart():
 
 def first(gains) -> pd.DataFrame:
     rows = [
-        {"mean": "logit", "protocol": "held-out", "base_name": f"B{base}", "name": "Weak",
+        {"combination": "logit", "protocol": "held-out", "base_name": f"B{base}", "name": "Weak",
          "gain": gain, "gain_low": gain - 0.005, "gain_high": gain + 0.005}
         for base, gain in enumerate(gains)
     ]  # fmt: skip

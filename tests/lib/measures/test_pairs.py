@@ -135,14 +135,14 @@ def test_undefined_values_are_nan_and_not_zero():
     assert np.isnan(metrics.error_consistency(5, 0, 0, 0))
 
 
-def test_the_table_holds_every_pair_once_a_mean_with_values_inside_their_intervals():
+def test_the_table_holds_every_pair_once_a_combination_with_values_inside_their_intervals():
     both = np.array([[75, 60, 50], [60, 65, 55], [50, 55, 70]])
     gain = np.array([[0, 14, 9], [14, 0, 5], [9, 5, 0]])
     gains = {"probability": gain, "logit": gain + 1 - np.eye(3, dtype=int)}
-    rescued = {mean: np.ones((3, 3), int) for mean in gains}
+    rescued = {name: np.ones((3, 3), int) for name in gains}
     table = metrics.pair_table(PairCounts(100, both.diagonal(), both, gains, rescued), list("abc"))
-    assert list(zip(table.model_1, table.model_2, table["mean"], strict=True)) == [
-        (a, b, mean) for a, b in ("ab", "ac", "bc") for mean in ("probability", "logit")
+    assert list(zip(table.model_1, table.model_2, table["combination"], strict=True)) == [
+        (a, b, name) for a, b in ("ab", "ac", "bc") for name in ("probability", "logit")
     ]
     first = table.iloc[0]
     for name in ALL:

@@ -73,6 +73,7 @@ def test_the_table_tells_problems_of_each_model(tmp_path):
         outputs=[str(tmp_path / f"{m}.h5") for m in given],
         table=str(tmp_path / "calibration.tsv"),
         models=list(given),
+        split="calibration",
     )
     table = pd.read_csv(tmp_path / "calibration.tsv", sep="\t", keep_default_na=False)
     assert table["problem"][0] == "" and "in another order" in table["problem"][1]

@@ -50,7 +50,7 @@ def make_pairs(**overrides) -> pd.DataFrame:
                 "category": category,
                 "with_base": True,
                 "main": True,
-                "mean": "probability",
+                "combination": "probability",
             }
             for quantity in QUANTITIES:
                 share = value if quantity == X else rng.uniform(0.3, 0.6)
@@ -110,7 +110,7 @@ def test_only_main_pairs_with_the_base_of_the_wanted_mean_count(pairs):
     others = [
         make_pairs(with_base=False),
         make_pairs(main=False),
-        make_pairs(mean="logit"),
+        make_pairs(combination="logit"),
     ]
     with_others = models_and_means(pd.concat([pairs, *others]), "probability", [X])
     pd.testing.assert_frame_equal(with_others, models_and_means(pairs, "probability", [X]))
@@ -219,7 +219,7 @@ def run(function, pairs, folder, **parameters):
     folder.mkdir(exist_ok=True)
     pairs.to_csv(folder / "pairs.tsv", sep="\t", index=False)
     tables = {f"figure{n}": str(folder / f"figure{n}.tsv") for n in (1, 2, 8)}
-    comparison(pairs=str(folder / "pairs.tsv"), mean="probability", **tables)
+    comparison(pairs=str(folder / "pairs.tsv"), combination="probability", **tables)
     files = {kind: folder / f"figure.{kind}" for kind in ("pdf", "svg", "png")}
     function(table=tables[function.__name__], **parameters, **files)
     return files | {"tsv": Path(tables[function.__name__])}
@@ -227,7 +227,7 @@ def run(function, pairs, folder, **parameters):
 
 FIGURES = [
     (figure1, {}),
-    (figure2, {"mean": "probability", "label": [["base", "arch-0"]]}),
+    (figure2, {"combination": "probability", "label": [["base", "arch-0"]]}),
     (figure8, {}),
 ]
 
@@ -256,13 +256,13 @@ def test_figure_2_labels_only_the_wanted_pairs(pairs, tmp_path, monkeypatch):
     named = []
     monkeypatch.setattr(plots, "label_points", lambda ax, points, x, y: named.append(points))
     wanted = [["arch-1", "base"], ["base", "dataset-0"], ["arch-0", "reinit-0"], ["base", "gone"]]
-    run(figure2, pairs, tmp_path, mean="probability", label=wanted)
+    run(figure2, pairs, tmp_path, combination="probability", label=wanted)
     assert len(named) == 3
     assert all(list(points["name"]) == ["ARCH-1", "DATASET-0"] for points in named)
 
 
 def test_figure_2_writes_its_fits(pairs, tmp_path):
-    files = run(figure2, pairs, tmp_path, mean="probability", label=[])
+    files = run(figure2, pairs, tmp_path, combination="probability", label=[])
     table = pd.read_csv(files["tsv"], sep="\t")
     models, fits = (table[table["what"] == what] for what in ("model", "fit"))
     assert list(fits["quantity"]) == [Y, "ensemble_accuracy", "conversion_rate"]

@@ -208,11 +208,11 @@ def pairs(inconsistency: dict[str, list[float]]) -> pd.DataFrame:
         for category, values in inconsistency.items()
         for value in values
     ]
-    fixed = {"with_base": True, "main": True, "mean": "logit", "examples": 5000}
+    fixed = {"with_base": True, "main": True, "combination": "logit", "examples": 5000}
     table = pd.DataFrame(rows).assign(**fixed)
     # On a line: r = 1, and -1 for the other mean.
     table["improvement"] = 0.4 * table["error_inconsistency"]
-    other = table.assign(mean="probability", improvement=-table["improvement"])
+    other = table.assign(combination="probability", improvement=-table["improvement"])
     return pd.concat([table, other], ignore_index=True)
 
 

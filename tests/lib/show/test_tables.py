@@ -28,7 +28,7 @@ weak,A & B,arch,others,supervised,train,trained,,False,0.5,0.48,0.52
 )
 PAIRS = pd.read_csv(
     io.StringIO("""
-model_1,model_2,category_1,category_2,with_base,mean,error_inconsistency,ensemble_accuracy
+model_1,model_2,category_1,category_2,with_base,combination,error_inconsistency,ensemble_accuracy
 base,seed,base,reinit,True,probability,0.085,0.7731
 base,seed,base,reinit,True,logit,0.085,0.1
 clip,base,dataset,base,True,probability,0.2,0.83
@@ -47,7 +47,7 @@ PUBLISHED = MODELS.iloc[[0, 2]].assign(
 )
 PUBLISHED_PAIRS = PAIRS.iloc[[2]].assign(
     model_1="resnet", model_2="clip-s", category_1="base", category_2="dataset",
-    mean="unstated", error_inconsistency=0.1687, ensemble_accuracy=0.8042,
+    combination="unstated", error_inconsistency=0.1687, ensemble_accuracy=0.8042,
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_each_model_is_in_one_table_in_order_of_divergence(chosen):
     }
 
 
-def test_comparisons_are_those_with_the_base_by_the_wanted_mean(chosen):
+def test_comparisons_are_those_with_the_base_by_the_wanted_combination(chosen):
     main = chosen[1].set_index("model")
     assert main.at["seed", "ensemble_accuracy"] == 0.7731
     assert main.at["clip", "error_inconsistency"] == 0.2
@@ -216,7 +216,7 @@ def write(folder, paper, published_models=(), published_pairs=()) -> dict:
         pairs=folder / "pairs.tsv",
         published_models=published_models,
         published_pairs=published_pairs,
-        mean="probability",
+        combination="probability",
         paper=paper,
         tables=list(map(str, outputs.values())),
     )

@@ -46,7 +46,7 @@ def greedy() -> pd.DataFrame:
                 rows.append([protocol, replacement, step, category, 0.9 + 0.01 * step, 0.01 * step])
     columns = ["protocol", "replacement", "step", "category", "accuracy", "gain"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(mean="probability", base="strong", base_name="Strong")
+    return table.assign(combination="probability", base="strong", base_name="Strong")
 
 
 def first(raises: bool) -> pd.DataFrame:
@@ -67,12 +67,12 @@ def variants(chosen=True) -> pd.DataFrame:
     pairs = [
         {
             "number": number,
-            "mean": mean,
+            "combination": combination,
             "temperature": "none",
-            "chosen": chosen and mean != "logit",
+            "chosen": chosen and combination != "logit",
         }
         for number in ("slope", "correlation", "improvement", "conversion_rate")
-        for mean in ("probability", "logit")
+        for combination in ("probability", "logit")
     ]
     compression = {"number": "dimensions", "statistic": "covariance"}
     needed = [
@@ -91,7 +91,7 @@ def write(folder, **tables) -> dict[str, str]:
     return {name: str(folder / f"{name}.tsv") for name in tables}
 
 
-CHOSEN = {"mean": "probability", "protocol": "held-out"}
+CHOSEN = {"combination": "probability", "protocol": "held-out"}
 CASES = {
     "figure3": (
         figure3,

@@ -14,7 +14,7 @@ MODELS = pd.DataFrame(
 )  # fmt: skip
 PAIRS = pd.DataFrame(
     {"model_1": ["base", "base", "seed"], "model_2": ["seed", "clip", "clip"],
-     "mean": "probability", "error_inconsistency": [0.1, 0.2, 0.3]}
+     "combination": "probability", "error_inconsistency": [0.1, 0.2, 0.3]}
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_it_is_drawn(tmp_path, converged):
     table = str(tmp_path / "figure7.tsv")
     transfer(
         models=str(tmp_path / "m.tsv"), pairs=str(tmp_path / "p.tsv"), table=table,
-        probes=[str(tmp_path / "d.tsv")], base="base", mean="probability",
+        probes=[str(tmp_path / "d.tsv")], base="base", combination="probability",
     )  # fmt: skip
     files = {kind: str(tmp_path / f"figure7.{kind}") for kind in ("pdf", "svg", "png")}
     figure7(table=table, **files)

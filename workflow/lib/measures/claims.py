@@ -45,9 +45,9 @@ def verdict(low: float, high: float, sign: int = 1) -> str:
     return YES if low > 0 else NO if high < 0 else UNCLEAR
 
 
-def main_pairs(pairs: pd.DataFrame, mean: str) -> pd.DataFrame:
-    """Pairs of the base and another main model, under one mean, with the divergence's rank."""
-    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["mean"] == mean)]
+def main_pairs(pairs: pd.DataFrame, combination: str) -> pd.DataFrame:
+    """Pairs of the base and another main model, of one combination, with the divergence's rank."""
+    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["combination"] == combination)]
     return rows.assign(rank=rows["category"].map(CATEGORIES.index))
 
 
@@ -128,9 +128,9 @@ def models_specialise(classes: pd.DataFrame) -> Claim:
     )
 
 
-def low_accuracy_helps(first: pd.DataFrame, mean: str) -> Claim:
+def low_accuracy_helps(first: pd.DataFrame, combination: str) -> Claim:
     """Gain over the base on test images of the best first member chosen on held-out images."""
-    rows = first[(first["mean"] == mean) & (first["protocol"] == "held-out")]
+    rows = first[(first["combination"] == combination) & (first["protocol"] == "held-out")]
     helped = int((rows["gain_low"] > 0).sum())
     hurt = int((rows["gain_high"] < 0).sum())
     told = "; ".join(

@@ -19,8 +19,6 @@ from scipy.stats import norm
 
 from workflow.lib.measures.statistics import share, wilson
 
-MEANS = ("probability", "logit")
-
 
 @dataclass(frozen=True)
 class PairCounts:
@@ -34,9 +32,9 @@ class PairCounts:
     both_right : ndarray of int64, shape (models, models)
         Symmetric, with `correct` on its diagonal.
     converted : dict of str to ndarray of int64, shape (models, models)
-        For each mean, examples that exactly one of a pair and their ensemble get right.
+        For each combination, examples that exactly one of a pair and their ensemble get right.
     rescued : dict of str to ndarray of int64, shape (models, models)
-        For each mean, examples that both of a pair get wrong and their ensemble gets right.
+        For each combination, examples that both of a pair get wrong and their ensemble gets right.
     """
 
     examples: int
@@ -184,24 +182,24 @@ def pair_table(counts: PairCounts, names: list[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a pair and mean, models in the order of `names`. Rates are fractions; `_low` and
-        `_high` are Wilson's intervals, but for `improvement` (`improvement_interval`) and
+        A row a pair and combination, models in the order of `names`. Rates are fractions; `_low`
+        and `_high` are Wilson's intervals, but for `improvement` (`improvement_interval`) and
         `error_consistency` (`error_consistency_interval`), whose attainable bounds are `_min` and
         `_max`.
     """
     index = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
     first, second = index.T
     tables = []
-    for mean in MEANS:
+    for combination in counts.converted:
         both_right = counts.both_right[first, second]
         only_1 = counts.correct[first] - both_right
         only_2 = counts.correct[second] - both_right
         alone = (both_right, only_1, only_2, counts.examples - both_right - only_1 - only_2)
-        gains = (counts.converted[mean][first, second], counts.rescued[mean][first, second])
+        gains = [own[combination][first, second] for own in (counts.converted, counts.rescued)]
         columns = {
             "model_1": [names[i] for i in first],
             "model_2": [names[i] for i in second],
-            "mean": mean,
+            "combination": combination,
             "examples": counts.examples,
             "accuracy_1": share(counts.correct[first], counts.examples),
             "accuracy_2": share(counts.correct[second], counts.examples),

@@ -1,11 +1,9 @@
-"""Who is the more confident on which examples: pure functions of two models' logits.
+"""Who is the more confident on which examples: pure functions of their confidences.
 
 A model's confidence c is its calibrated maximum probability, max softmax(logits / temperature). The
 specialisation angle of a pair is that of the point (c2, c1) above the diagonal,
 atan2(c1, c2) - pi/4: from -pi/4 (model 2 is by far the more confident) to pi/4 (model 1 is).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,46 +14,6 @@ from workflow.lib.measures.statistics import mcnemar, share, wilson
 OUTCOMES = ("both_right", "both_wrong", "only_1", "only_2")
 PREVAILING = 0.99  # share of examples on which a model's top class must be that of the ensemble
 SIGNIFICANCE = 0.05  # of the corrected test that one model is right more often
-
-
-class Calibrated(NamedTuple):
-    """What a model says of some examples, in float64.
-
-    Attributes
-    ----------
-    top : ndarray of int64, shape (examples,)
-        The class of the largest logit, of equal ones the lowest.
-    log_confidence : ndarray of float64, shape (examples,)
-        Natural logarithm of the calibrated maximum probability.
-    scores : ndarray of float64, shape (examples, classes)
-        What an ensemble takes the mean of.
-    """
-
-    top: np.ndarray
-    log_confidence: np.ndarray
-    scores: np.ndarray
-
-
-def calibrate(logits: np.ndarray, temperature: float, mean: str) -> Calibrated:
-    """Divide logits by a temperature, and find top classes, confidences and scores.
-
-    Parameters
-    ----------
-    logits : ndarray of float32 or float64, shape (examples, classes)
-    temperature : float
-        Positive.
-    mean : {'probability', 'logit'}
-        What an ensemble takes the mean of, calibrated: probabilities or logits.
-    """
-    top = logits.argmax(axis=1)
-    scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    scores = scaled
-    if mean == "probability":
-        scores = exponentials / exponentials.sum(axis=1, keepdims=True)
-    # The largest has exponential 1. Left out of the sum, it does not drown the others.
-    exponentials[np.arange(len(top)), top] = 0
-    return Calibrated(top, -np.log1p(exponentials.sum(axis=1)), scores)
 
 
 def angle(log_confidence_1, log_confidence_2) -> np.ndarray:
@@ -71,16 +29,6 @@ def angle(log_confidence_1, log_confidence_2) -> np.ndarray:
     """
     difference = np.subtract(log_confidence_1, log_confidence_2, dtype=np.float64)
     return np.arctan(np.tanh(difference / 2))
-
-
-def ensemble_class(first: Calibrated, second: Calibrated) -> np.ndarray:
-    """Top class of the mean of two models' scores: int64, shape (examples,).
-
-    As in `pairwise.count_pairs`: a common top class is the ensemble's, else the lowest index wins a
-    tie.
-    """
-    top = (first.scores + second.scores).argmax(axis=1)
-    return np.where(first.top == second.top, first.top, top)
 
 
 def outcome(right_1: np.ndarray, right_2: np.ndarray) -> np.ndarray:

@@ -19,15 +19,15 @@ ALL = 100  # per cent of the base's features
 PRECISION = "average_precision"
 
 
-def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> pd.DataFrame:
+def models_and_means(pairs: pd.DataFrame, combination: str, columns: Sequence[str]) -> pd.DataFrame:
     """Choose the main models, as compared with the base, and average each category.
 
     Parameters
     ----------
     pairs : DataFrame
         As in pairs.tsv.
-    mean : str
-        Which mean of two models to take.
+    combination : str
+        Which combination of two models to take.
     columns : sequence of str
         Quantities, fractions from 0 to 1. Each has its `_low` and `_high` in `pairs`.
 
@@ -39,7 +39,7 @@ def models_and_means(pairs: pd.DataFrame, mean: str, columns: Sequence[str]) -> 
         `name`, `models` (how many), and each quantity with its interval: of a model as in `pairs`,
         of a category's mean as `mean_interval` has it.
     """
-    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["mean"] == mean)]
+    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["combination"] == combination)]
     base_second = rows["category_2"] == BASE
     measured = [column + end for column in columns for end in ("", "_low", "_high")]
     models = pd.DataFrame(
@@ -206,7 +206,7 @@ def transferred(
     probes : DataFrame
         Tables of the rule `downstream`, one below the other.
     models, pairs : DataFrame
-        As in models.tsv, and in pairs.tsv for one mean.
+        As in models.tsv, and in pairs.tsv for one combination.
     base : str
 
     Returns

@@ -48,9 +48,18 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
         If it is not the table that was written, or none.
     """
     kinds = dict.fromkeys(TEXT, "str") | dict.fromkeys(FLAGS, "bool")
+    return _read(path, dtype=kinds, na_values=[""])
+
+
+def read_numbers(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a table as text, to write its numbers again as they were written."""
+    return _read(path, dtype=str)
+
+
+def _read(path: str | os.PathLike, **options) -> pd.DataFrame:
     content = io.BytesIO(read_sealed(path))
     try:
-        return pd.read_csv(content, sep="\t", dtype=kinds, keep_default_na=False, na_values=[""])
+        return pd.read_csv(content, sep="\t", keep_default_na=False, **options)
     except (ValueError, TypeError, OverflowError) as error:  # of pandas, of several kinds
         why = " ".join(str(error).split())
         raise InputError(f"{path} is no table that was written here ({why}); {AGAIN}") from error

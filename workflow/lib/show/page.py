@@ -84,7 +84,7 @@ LABELS = {
     "train_data": "Training data",
     "what": "Of",
     "holds": "Verdict",
-    "mean": "Mean of",
+    "combination": "Mean of",
     "first": "First member",
     "base_name": "Base",
     "names": "Models",
@@ -249,15 +249,15 @@ def grid(
     )
 
 
-def headline(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict:
+def headline(models: pd.DataFrame, pairs: pd.DataFrame, combination: str) -> dict:
     """Gather the numbers that stand at the top of a page.
 
     Parameters
     ----------
     models, pairs : DataFrame
         As in models.tsv and pairs.tsv.
-    mean : str
-        Which mean of two models to take.
+    combination : str
+        Which combination of two models to take.
 
     Returns
     -------
@@ -268,7 +268,7 @@ def headline(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict:
         and `categories`: `name`, `colour`, `models`, `text` and `share` (of the largest) of the
         mean error inconsistency of each. Intervals are of 95 %; what is not known is None.
     """
-    rows = main_pairs(pairs, mean)
+    rows = main_pairs(pairs, combination)
     known = models[models["group"] == BASE].iloc[:1]
     base = known.iloc[0] if len(known) else None
     r, low, high = correlation(rows["error_inconsistency"], rows["improvement"])

@@ -19,7 +19,9 @@ NONE = "There are no such models."
 UNCONVERGED = "The fit of this temperature did not converge."
 
 
-def select_models(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict[int, pd.DataFrame]:
+def select_models(
+    models: pd.DataFrame, pairs: pd.DataFrame, combination: str
+) -> dict[int, pd.DataFrame]:
     """Divide the models among the four tables, each beside its comparison with the base.
 
     Parameters
@@ -28,8 +30,8 @@ def select_models(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict[
         As in models.tsv.
     pairs : DataFrame
         As in pairs.tsv.
-    mean : str
-        Which mean of two models to take.
+    combination : str
+        Which combination of two models to take.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def select_models(models: pd.DataFrame, pairs: pd.DataFrame, mean: str) -> dict[
     strange = set(models["group"]) - {group for groups in TABLES.values() for group in groups}
     if strange:
         raise ValueError(f"models of unknown group: {', '.join(sorted(map(str, strange)))}")
-    table = compare_with_base(models, pairs[pairs["mean"] == mean])
+    table = compare_with_base(models, pairs[pairs["combination"] == combination])
     order = table["category"].map([BASE, *CATEGORIES].index)
     table = table.loc[order.sort_values(kind="stable").index]
     return {number: table[table["group"].isin(groups)] for number, groups in TABLES.items()}
@@ -60,7 +62,7 @@ def compare_with_base(models: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame
     models : DataFrame
         As in models.tsv.
     pairs : DataFrame
-        As in pairs.tsv, of one mean.
+        As in pairs.tsv, of one combination.
 
     Returns
     -------

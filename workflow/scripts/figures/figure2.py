@@ -24,15 +24,17 @@ QUANTITIES = {
 
 
 @rc_context(RC)
-def figure2(*, table: str, mean: str, label: list[list[str]], pdf: str, svg: str, png: str) -> None:
+def figure2(
+    *, table: str, combination: str, label: list[list[str]], pdf: str, svg: str, png: str
+) -> None:
     """Draw what an ensemble with the base gains against error inconsistency.
 
     Parameters
     ----------
     table : str
         What to draw (see `comparison`).
-    mean : str
-        Which mean of two models' predictions it is of. With "unstated", a publication's, conversion
+    combination : str
+        How two models are combined in it. With "unstated", a publication's, conversion
         rates are upper bounds.
     label : list of list of str
         Pairs of models to name in the figure, if it shows them.
@@ -49,7 +51,7 @@ def figure2(*, table: str, mean: str, label: list[list[str]], pdf: str, svg: str
             slope = f", slope {fits.at[column, 'slope']:.2f}" if column == "improvement" else ""
             text = f"r = {fits.at[column, 'r']:.3f}{slope}"
             ax.set_title(text.replace("-", "−"), loc="left")
-    if mean == "unstated":
+    if combination == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
     plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
     wanted = [set(pair) for pair in label]

@@ -29,7 +29,7 @@ def figure5(
     *,
     greedy: str,
     first: str,
-    mean: str,
+    combination: str,
     protocol: str,
     pdf: str,
     svg: str,
@@ -44,16 +44,16 @@ def figure5(
         Table of greedy ensembles.
     first : str
         Table of the best first members.
-    mean : str
-        Which mean of the members' predictions to take from them.
+    combination : str
+        Which combination of the members to take from them.
     protocol : str
         "held-out" or "paper": which one stands out, and has its best first members in the table.
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write. Rows whose `what` is "step"
         are those of `greedy`, rows whose `what` is "first" those of `first`.
     """
-    steps = read_table(greedy).query("mean == @mean")
-    starts = read_table(first).query("mean == @mean and protocol == @protocol")
+    steps = read_table(greedy).query("combination == @combination")
+    starts = read_table(first).query("combination == @combination and protocol == @protocol")
     table = pd.concat([steps.assign(what="step"), starts.assign(what="first")], ignore_index=True)
     table = table[["what", *table.columns.drop("what")]]
     write_table(tsv, table)

@@ -62,10 +62,10 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
 def name_variant(row: dict) -> str:
     """Name the choices of a row: those that were made for its number."""
     if row["number"] in PAIRS:
-        return f"{row['mean']}, {TEMPERATURES[row['temperature']]}"
+        return f"{row['combination']}, {TEMPERATURES[row['temperature']]}"
     if row["number"] in GREEDY:
         again = "with" if str(row["replacement"]) == "True" else "without"
-        return f"{row['mean']}, {row['protocol']}, {again} repeats"
+        return f"{row['combination']}, {row['protocol']}, {again} repeats"
     return f"{row['direction']} {row['statistic']}"
 
 

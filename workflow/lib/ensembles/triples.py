@@ -1,0 +1,37 @@
+"""All ensembles of three models in one pass over their logits."""
+
+import numpy as np
+
+from workflow.lib.ensembles import kernels
+from workflow.lib.ensembles.combine import COMBINATIONS
+from workflow.lib.ensembles.logits import Logits, PerThread, Strip, stream
+
+
+class TripleCounter:
+    """Counts what every ensemble of three models gets right, as a task of `stream`.
+
+    Parameters
+    ----------
+    logits : Logits
+    combination : str
+    """
+
+    def __init__(self, logits: Logits, combination: str):
+        self.labels, self.combination = logits.labels, combination
+        self._counts = PerThread(*3 * [logits.shape[0]])
+
+    def __call__(self, strip: Strip, rows: slice) -> None:
+        """Count a strip."""
+        scores = COMBINATIONS[self.combination](strip)
+        kernels.count_triples(scores, self.labels[rows], self._counts.own)
+
+    def counts(self) -> np.ndarray:
+        """Examples that a < b < c, added in this order, get right; 0 elsewhere."""
+        return self._counts.sum()
+
+
+def count_triples(logits: Logits, combination: str, **options) -> np.ndarray:
+    """Count all triples, reading all logits once; options are those of `stream`."""
+    counter = TripleCounter(logits, combination)
+    stream(logits, counter, **options)
+    return counter.counts()
