@@ -219,7 +219,7 @@ def _columns(
             if whole and sorted(own) == sorted(names):
                 columns = [own[name] for name in names]
                 readings[named, *columns] = named, columns
-    own = [name for name in heading if name not in ID or name in classes]
+    headed = [name for name in heading if name not in ID or name in classes]
     ids = [name for name in heading if name in ID]
     if len(ids) > 1 and ids[0] == ids[1] in classes:
         raise InputError(
@@ -236,17 +236,17 @@ def _columns(
         return next(iter(readings.values()))
     if len(ids) > 1 and not set(ids) & set(classes):
         raise InputError(f"{path} has two columns of ids; keep one")
-    twice = sorted({name for name in own if own.count(name) > 1} - {""})
+    twice = sorted({name for name in headed if headed.count(name) > 1} - {""})
     _check_table(path, heading, classes)
-    if len(own) != len(classes):
-        raise InputError(class_count(path, len(own), len(classes)))
+    if len(headed) != len(classes):
+        raise InputError(class_count(path, len(headed), len(classes)))
     if twice:
-        raise InputError(f"{path} has two columns headed '{twice[0]}'; {_headings(len(own))}")
-    strange = [name for name in own if name not in classes]
-    lacking = [name for name in classes if name not in own]
+        raise InputError(f"{path} has two columns headed '{twice[0]}'; {_headings(len(headed))}")
+    strange = [name for name in headed if name not in classes]
+    lacking = [name for name in classes if name not in headed]
     raise InputError(
         f"{path} has no column headed '{lacking[0]}', and one headed '{strange[0]}', which is no "
-        f"class of the study{unicode_note(strange, lacking)}; {_headings(len(own))}"
+        f"class of the study{unicode_note(strange, lacking)}; {_headings(len(headed))}"
     )
 
 
