@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SHARING = ("bad_input", "external", "reruns", "study")
+SHARING = ("bad_input", "external", "mutations", "reruns", "study")
 """Files of tests/run whose tests use the same finished studies."""
 
 LONGEST = ("slurm", "own_study", "imagenet")

@@ -18,7 +18,7 @@ BLOCK = 2**24  # bytes read at a time
 
 
 class Array:
-    """An array of uint8 on disk, whose rows are checked as they are read.
+    """An array of uint8 on disk, whose rows are checked when they are first read.
 
     Without proofs, as other programs write .npy, it is taken as it is.
 
@@ -39,6 +39,7 @@ class Array:
             why = " ".join(str(error).split())
             raise InputError(f"cannot read {path}: {why}; {AGAIN}") from error
         self.proofs = kept if size > end else None
+        self.known = np.zeros(len(self.array), bool)  # rows that were checked
         whole = size in (end, end + 8 * len(self.array))
         if self.dtype != np.uint8 or self.array.flags.fnc or not whole:
             raise InputError(
@@ -80,8 +81,10 @@ class Array:
         return len(self)
 
     def _checked(self, values: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
-        if self.proofs is not None and (prove(values) != self.proofs[rows]).any():
-            raise InputError(f"{self.path} is damaged; {AGAIN}")
+        if self.proofs is not None and not self.known[rows].all():
+            if (prove(values) != self.proofs[rows]).any():
+                raise InputError(f"{self.path} is damaged; {AGAIN}")
+            self.known[rows] = True
         return values
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from workflow.lib.run.files import replacing
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import read_sealed, replacing
 from workflow.lib.study import networks
 from workflow.lib.study.checks import LISTS, find_mistakes
 from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
@@ -291,17 +292,17 @@ def record(study: Study | PublishedStudy) -> None:
     if isinstance(study, Study):
         values["preprocessing"] = study.preprocessing
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        with replacing(path) as part:
+    if not path.is_file() or path.read_bytes() != text.encode():
+        with replacing(path, sealed=True) as part:
             part.write_text(text, encoding="utf-8")
 
 
 def _recall(config: Mapping) -> None:
     try:
-        known = json.loads(_place(config["study"]).read_text(encoding="utf-8"))
+        known = json.loads(read_sealed(_place(config["study"])))
         networks.FOUND.update(known["preprocessing"])
-    except (OSError, KeyError, TypeError, ValueError):
-        return
+    except (InputError, KeyError, TypeError, ValueError):
+        return  # it is looked up again
 
 
 def _place(name: object) -> Path:
