@@ -14,7 +14,7 @@ MEMBERS = {
     "weak": {"name": "W", "category": "arch", "set": "main", **SHOWN},
     "strong": {"name": "T", "category": "dataset", "set": "high", **SHOWN},
 }
-FITS = pd.DataFrame({"temperature": 1.0, "converged": True}, index=list(MEMBERS))
+FITS = pd.DataFrame({"temperature": 1.0, "converged": True, "problem": None}, index=list(MEMBERS))
 CORRECT = np.array([80, 82, 60, 95])
 
 

@@ -96,7 +96,9 @@ def test_the_tables_have_the_columns_of_a_measured_study(paper):
         "base": member | {"name": "Base", "category": "base"},
         "seed": member | {"name": "Seed", "category": "reinit"},
     }
-    fits = pd.DataFrame({"temperature": 1.0, "converged": True}, index=list(members))
+    fits = pd.DataFrame(
+        {"temperature": 1.0, "converged": True, "problem": None}, index=list(members)
+    )
     gains = {name: np.ones((2, 2), int) for name in ("probability", "logit")}
     counts = PairCounts(10, np.array([7, 7]), np.array([[7, 6], [6, 7]]), gains, gains)
     models = model_table(members, fits, counts.correct, counts.examples, [0, 1])

@@ -113,6 +113,7 @@ def model_table(
                 "head": member["head"],
                 "temperature": fits["temperature"][key],
                 "converged": bool(fits["converged"][key]),
+                "problem": fits["problem"][key],
                 "accuracy": accuracy,
                 "accuracy_low": low,
                 "accuracy_high": high,

@@ -199,11 +199,6 @@ class Study:
         return [table for table, figure in wanted.items() if figure in self.figures]
 
     @property
-    def main(self) -> list[str]:
-        """Models that may enter the main analyses."""
-        return [key for key, model in self.models.items() if model.set == "main"]
-
-    @property
     def paired(self) -> list[str]:
         """Models of the pairs that are looked at closely."""
         return list(dict.fromkeys(key for pair in self.pairs for key in pair))
