@@ -160,7 +160,7 @@ def check(dataset, source, expected, with_features):
         else:
             assert features is None
         assert attributes["images_per_second"] == 0
-        assert attributes["brought"] == str(source)
+        assert attributes["external"] == str(source)
         assert len(attributes["weights"]) == 64
         start = stop
 

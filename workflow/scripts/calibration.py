@@ -34,7 +34,7 @@ def calibration(
     table : str
         Table to write: model, temperature, converged, and in nats and as fractions the negative
         log-likelihood and the expected calibration error before and after; and the `problem`, what
-        is wrong with the model's outputs, which the terminal and the report tell as well.
+        is wrong with the model's outputs, which the terminal and the report show as well.
     models : list of str
         Keys of the models, in the order of `outputs`.
     split : str

@@ -1,7 +1,7 @@
 """Count what all pairs of models have in common and gain together, in one pass over their logits.
 
 Every number of pairs follows from these counts, at the study's temperatures and at those that its
-sensitivity is told by. Beside them stands what each model answers, and how sure it is.
+sensitivity needs. Beside them stands what each model answers, and how sure it is.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Take a model's logits, and features where there are any, from a file that the user brought."""
+"""Take a model's logits, and features where there are any, from a file of any framework."""
 
 import hashlib
 import logging
@@ -80,7 +80,7 @@ def external(
             "preprocessing": "unknown",
             "precision": str(file.logits.dtype),
             "device": "unknown",
-            "brought": source,
+            "external": source,
             "classes": hashlib.sha256("\n".join(dataset.classes).encode()).hexdigest(),
             "images_per_second": 0.0,  # unknown: nothing was computed
             "code": " ".join(code),

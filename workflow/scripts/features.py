@@ -77,7 +77,7 @@ def features(
         first, second = (part.shape[1] for part in to_learn.parts)
         # Where all features take a small part of the memory, probes have room beside them; else
         # each probe takes from the files what it needs.
-        to_learn, to_score = to_learn.held(share=1 / 7), to_score.held(share=1 / 7)
+        to_learn, to_score = to_learn.in_memory(share=1 / 7), to_score.in_memory(share=1 / 7)
         if dimensions and min(dimensions) > first + second:
             raise InputError(
                 f"features.dimensions: the smallest is {min(dimensions)}, but {base} and {model} "

@@ -78,8 +78,8 @@ def head(
             network = networks.create(recipe, len(table.classes))
             networks.load_into(network, networks.load_tensors(weights)[1], weights)
             entry = f"models.{path.parent.name}"
-            told = recipe.get("label_names")
-            order = labels.order_of_outputs(table.classes, told, None, weights, entry)
+            named = recipe.get("label_names")
+            order = labels.order_of_outputs(table.classes, named, None, weights, entry)
             labels.reorder(network, order)
             networks.save(part, recipe, network)
         else:
@@ -151,7 +151,7 @@ def _fit(
     """Fit an L-BFGS head on what a network's head takes, on the CPU.
 
     Features of a million images may not fit the memory: they are written beside the checkpoint, and
-    an interrupted extraction of them goes on from its block.
+    an interrupted extraction of them resumes from its last block.
     """
     splits = [table.split(name) for name in recipe["data"]]
     split = Split(*(np.concatenate([getattr(s, key) for s in splits]) for key in ("ids", "labels")))

@@ -60,8 +60,8 @@ def pretrained(
         classes = Manifest.read(manifest).classes
         _check_head(made, classes, name, entry)
         settings = made["options"].get("pretrained_cfg", {}).get("label_names")
-        told = recipe.get("label_names")
-        order = labels.order_of_outputs(classes, told, settings, name, entry)
+        named = recipe.get("label_names")
+        order = labels.order_of_outputs(classes, named, settings, name, entry)
         labels.reorder(network, order)
     if not files and "sha256" not in recipe:
         digests.remember(found, Path(checkpoint).with_name("source.sha256"), name, entry)

@@ -87,7 +87,7 @@ CHOICES = {
     ("replacement", "True"): "a model may come in twice",
     ("replacement", "False"): "no model twice",
 }
-"""What the choices in that table mean; any other is told by its name and value."""
+"""What the choices in that table mean; any other is written as its name and value."""
 
 VERDICTS = {"yes": "Holds", "no": "Does not hold", "unclear": "Unclear"}
 
@@ -307,7 +307,7 @@ def table(
     Parameters
     ----------
     stem : str
-        Its name, which tells the title and the columns to show.
+        Its name, which gives the title and the columns to show.
     rows : DataFrame
     names : mapping of str to str
         Names of the models, by key.
@@ -363,10 +363,10 @@ def variants(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     measured = {"number", "category", "value", "value_low", "value_high", "chosen"}
     choices = [column for column in rows if column not in measured]
     records = rows.to_dict("records")
-    told = [NUMBERS.get(row["number"], (row["number"], 1, 3)) for row in records]
+    shown = [NUMBERS.get(row["number"], (row["number"], 1, 3)) for row in records]
     table = pd.DataFrame(
         {
-            "number": [label for label, _, _ in told],
+            "number": [label for label, _, _ in shown],
             "category": rows["category"].to_numpy(),
             "choices": [
                 ", ".join(_choice(name, row[name]) for name in choices if pd.notna(row[name]))
@@ -384,7 +384,7 @@ def variants(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
             decimals,
             ends=True,
         )
-        for row, (_, scale, decimals) in zip(records, told, strict=True)
+        for row, (_, scale, decimals) in zip(records, shown, strict=True)
     ]
     return table, {"value": written}
 
@@ -395,8 +395,8 @@ def best_pair(recommendations: pd.DataFrame) -> str | None:
     if pairs.empty:
         return None
     first = pairs.iloc[0]
-    told = f"{100 * first['accuracy']:.2f} %, {100 * first['gain']:+.2f} points".replace("-", "−")
-    return f"{first['names']}: {told}"
+    shown = f"{100 * first['accuracy']:.2f} %, {100 * first['gain']:+.2f} points".replace("-", "−")
+    return f"{first['names']}: {shown}"
 
 
 def problems_of(calibration: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, str]]:

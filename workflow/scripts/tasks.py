@@ -48,8 +48,8 @@ def tasks(*, source: list[str] | str, manifest: str, path: str) -> None:
         splits[name] = Split(ids, labels.astype(np.int64))
         for label, meaning in ((1, "shown"), (0, "ignored")):
             counts = (labels == label).sum(axis=0).tolist()
-            told = ", ".join(f"{c} {n}" for c, n in zip(classes, counts, strict=True))
-            log.info("%s, %d images, %s: %s", name, len(ids), meaning, told)
+            listed = ", ".join(f"{c} {n}" for c, n in zip(classes, counts, strict=True))
+            log.info("%s, %d images, %s: %s", name, len(ids), meaning, listed)
     files = [source] if isinstance(source, str) else source
     check_classes(classes, path)
     Manifest(tuple(classes), splits, digest_files(files)).write(manifest)

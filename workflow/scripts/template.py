@@ -1,4 +1,4 @@
-"""Write what a file of brought logits must hold: the images, and the classes, in their order."""
+"""Write what a file of external outputs must hold: the images, and the classes, in their order."""
 
 import csv
 from collections.abc import Iterable, Sequence

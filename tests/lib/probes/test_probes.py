@@ -196,7 +196,7 @@ def streamed(data, tmp_path, monkeypatch):
 def test_streamed_features_are_read_in_blocks_and_parts(streamed):
     stream, features = streamed
     assert stream.shape == (600, 8)
-    assert stream.held() is stream
+    assert stream.in_memory() is stream
     for rows, columns in (
         (slice(None), [5, 1, 6]),
         (torch.tensor([599, 3, 4, 95, 300]), [7, 0]),
@@ -212,7 +212,7 @@ def test_streamed_features_are_read_in_blocks_and_parts(streamed):
         assert torch.equal(torch.cat([values for _, values in blocks]), expected)
         assert all(len(values) == b.stop - b.start for b, values in blocks)
     small = stream[torch.tensor([5, 2, 9])][torch.tensor([2, 0])]
-    assert torch.equal(small.held(), features[[2, 9]])  # that fits
+    assert torch.equal(small.in_memory(), features[[2, 9]])  # that fits
 
 
 @pytest.mark.parametrize("l2", [1e-3, 1e-1])

@@ -170,7 +170,7 @@ def test_a_second_run_of_a_job_waits_for_the_first_and_a_killed_one_holds_nobody
     start = time.time()
     second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert first.wait() == second.returncode == 0
-    assert "Waiting for an earlier run of this job, which still goes on: log" in second.stderr
+    assert "Waiting for an earlier run of this job, which is still running: log" in second.stderr
     times = re.findall(r"^\d+\.\d+$", (tmp_path / "log").read_text(), re.MULTILINE)
     assert float(times[0]) > start + 1  # its own beginning, after the end of the first
 

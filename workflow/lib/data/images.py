@@ -51,7 +51,7 @@ def prepare(
     threads : int
         Images decoded at the same time.
     identity : str
-        What else the array depends on. A run that was killed is gone on from its last image, unless
+        What else the array depends on. A run that was killed resumes from its last image, unless
         its identity, ids or geometry were others.
 
     Raises

@@ -183,14 +183,14 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
             )
         counts = np.bincount(split.labels, minlength=len(classes))
         empty = [classes[label] for label in np.flatnonzero(counts == 0)]
-        told = ", ".join(empty[:10]) + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
+        listed = ", ".join(empty[:10]) + (f" and {len(empty) - 10} more" if len(empty) > 10 else "")
         if empty and kind == "folder":
             raise InputError(
-                f"{path}: the split '{name}' has no image of {told}; "
+                f"{path}: the split '{name}' has no image of {listed}; "
                 f"add some, or leave the class out of every split"
             )
         if empty:
-            log.warning("the split '%s' has no image of %s", name, told)
+            log.warning("the split '%s' has no image of %s", name, listed)
         log.info("%s: %d images of %d classes", name, len(split.ids), np.count_nonzero(counts))
     return Manifest(tuple(classes), divided)
 

@@ -43,7 +43,7 @@ BATCH = 2**26  # bytes of images in a batch, about: Arrow gives no more than 2 G
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file that matter, and the names of its classes if it tells them."""
+    """The columns of a file that matter, and the names of its classes if it has them."""
 
     image: str
     label: str
@@ -157,7 +157,7 @@ def read_labels(path: str, files: Iterable[str]) -> tuple[tuple[str, ...], dict[
     classes : tuple of str
         The names in the metadata; where there are none, the labels themselves, sorted.
     labels : dict of str to ndarray of int64
-        For each file, the class index of each row; negative where it is not told.
+        For each file, the class index of each row; negative where it is unknown.
 
     Raises
     ------
@@ -189,9 +189,9 @@ def read_labels(path: str, files: Iterable[str]) -> tuple[tuple[str, ...], dict[
     names, kind = next(iter(classes), ((), ""))
     if names is None:
         every = {value for column in values.values() for value in column}
-        told = sorted(value for value in every if kind != "whole numbers" or value >= 0)
-        index = {value: label for label, value in enumerate(told)}
-        names = tuple(map(str, told))
+        listed = sorted(value for value in every if kind != "whole numbers" or value >= 0)
+        index = {value: label for label, value in enumerate(listed)}
+        names = tuple(map(str, listed))
         values = {
             file: [index.get(value, -1) for value in column] for file, column in values.items()
         }
@@ -332,7 +332,7 @@ def read(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, Split]]:
             bad = split.ids[split.labels < 0][0]
             raise InputError(f"{path}: the image {bad} has no label; remove it, or give it one")
         else:
-            log.warning("'%s' is left out, since its labels are not told (-1)", name)
+            log.warning("'%s' is left out, since its labels are unknown (-1)", name)
     # As in ImageNet, whose test images are unlabelled: what there is to validate on is tested on.
     if "validation" in whole:
         validation = whole.pop("validation")

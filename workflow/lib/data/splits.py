@@ -52,16 +52,16 @@ def divide_all(
     path: str,
 ) -> dict[str, Split]:
     """Divide the training images, and where the configuration says so the test images."""
-    held = drawn_from_test(splits, "test" in whole)
+    from_test = drawn_from_test(splits, "test" in whole)
     divided = {name: split for name, split in whole.items() if name != "train"}
     for name in splits:
-        if name in divided and not (held and name == "test"):
+        if name in divided and not (from_test and name == "test"):
             raise InputError(
                 f"dataset.splits.{name} takes images from {path}/train, but {path}/{name} exists "
                 f"too; remove one of them"
             )
     if draws_from_training(splits, "test" in whole):
-        own = {name: number for name, number in splits.items() if name not in held}
+        own = {name: number for name, number in splits.items() if name not in from_test}
         if "train" in whole:
             divided = _divide(whole["train"], own, classes, seed, f"{path}/train") | divided
         elif own:
@@ -69,8 +69,8 @@ def divide_all(
                 f"dataset.splits.{next(iter(own))} takes training images, but {path} has none; "
                 f"leave the split out, or add the folder {path}/train"
             )
-    if held:
-        own = {name: number for name, number in splits.items() if name in held}
+    if from_test:
+        own = {name: number for name, number in splits.items() if name in from_test}
         divided |= _divide(divided.pop("test"), own, classes, seed, f"{path}'s test set")
     for name in HELD:
         if name not in divided:

@@ -31,7 +31,7 @@ POPULATION = {"imagenet": 50_000, "imagenet_v2": 10_000}
 def test_set(dataset: "Dataset") -> str | None:
     """Say which column of the table holds for a study's test images; None for none.
 
-    ImageNet-V2 is told by the name of its folder, `imagenetv2-matched-frequency-format-val`; its
+    ImageNet-V2 is known by the name of its folder, `imagenetv2-matched-frequency-format-val`; its
     other two variants have no column.
 
     Parameters

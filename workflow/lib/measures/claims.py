@@ -55,13 +55,13 @@ def inconsistency_grows(rows: pd.DataFrame) -> Claim:
     """Spearman's correlation of inconsistency with the rank of the category, over main models."""
     r, low, high = correlation(rows["rank"], rows["error_inconsistency"], rank=True)
     means = rows.groupby("rank")["error_inconsistency"].mean()
-    told = ", ".join(f"{CATEGORIES[rank]} {100 * mean:.1f} %" for rank, mean in means.items())
-    told = told or "there is no other model"
+    listed = ", ".join(f"{CATEGORIES[rank]} {100 * mean:.1f} %" for rank, mean in means.items())
+    listed = listed or "there is no other model"
     return Claim(
         "The more a model's training differs from the base's, the more their errors differ.",
         "figure1",
         verdict(low, high),
-        f"Mean error inconsistency by category: {told}. Rank correlation with divergence over "
+        f"Mean error inconsistency by category: {listed}. Rank correlation with divergence over "
         f"{len(rows)} models: {_number(r, low, high)}.",
     )
 
@@ -107,13 +107,13 @@ def conversion_grows(rows: pd.DataFrame) -> Claim:
 
 def models_specialise(classes: pd.DataFrame) -> Claim:
     """More classes with a specialist in the most divergent pair than in the least, and some."""
-    counts, told = {}, []
+    counts, listed = {}, []
     rows = classes[classes["what"] == "class"]
     keys = ["pair", "name_1", "name_2", "category"]
     for (_, first, second, category), group in rows.groupby(keys, sort=False):
         special = int(group["specialist"].notna().sum())
         counts.setdefault(CATEGORIES.index(category), []).append(special)
-        told.append(f"{first} and {second} {special} of {len(group)}")
+        listed.append(f"{first} and {second} {special} of {len(group)}")
     if len(counts) < 2:
         holds = UNCLEAR
     else:
@@ -124,7 +124,7 @@ def models_specialise(classes: pd.DataFrame) -> Claim:
         "figure4",
         holds,
         "Classes that one of a pair gets right more often than the other (exact McNemar test, "
-        f"Holm's correction, p < 0.05): {'; '.join(told)}.",
+        f"Holm's correction, p < 0.05): {'; '.join(listed)}.",
     )
 
 
@@ -133,7 +133,7 @@ def low_accuracy_helps(first: pd.DataFrame, combination: str) -> Claim:
     rows = first[(first["combination"] == combination) & (first["protocol"] == "held-out")]
     helped = int((rows["gain_low"] > 0).sum())
     hurt = int((rows["gain_high"] < 0).sum())
-    told = "; ".join(
+    listed = "; ".join(
         f"{row.base_name} with {row.name} {_points(row.gain, row.gain_low, row.gain_high)}"
         for row in rows.itertuples()
     )
@@ -141,7 +141,7 @@ def low_accuracy_helps(first: pd.DataFrame, combination: str) -> Claim:
         "Models of lower accuracy make models of high accuracy better.",
         "figure5",
         YES if helped > len(rows) / 2 else NO if hurt > len(rows) / 2 else UNCLEAR,
-        f"What the best first member, chosen on held-out images, adds on test images: {told}.",
+        f"What the best first member, chosen on held-out images, adds on test images: {listed}.",
     )
 
 
@@ -152,12 +152,12 @@ def combined_features_win(features: pd.DataFrame) -> Claim:
     middle = [share for share in table if 0 < share < 100]
     if not middle or not {0, 100} <= set(table):
         low = high = gain = np.nan
-        told = "The shares 0 and 100 and one in between are needed."
+        listed = "The shares 0 and 100 and one in between are needed."
     else:
         share = min(middle, key=lambda share: abs(share - 50))
         gains = table[share] - table[[0, 100]].max(axis=1)
         gain, low, high = mean_interval(gains)
-        told = (
+        listed = (
             f"With {share:g} % of the base's features, over the better of both models' own: "
             f"{_points(gain, low, high)}, mean over {len(gains)} models; the best is "
             f"{rows.set_index('model').loc[[gains.idxmax()], 'name'].iloc[0]} "
@@ -167,7 +167,7 @@ def combined_features_win(features: pd.DataFrame) -> Claim:
         "Features of two models together beat those of either, at the same number of dimensions.",
         "figure6",
         verdict(low, high),
-        told,
+        listed,
     )
 
 
@@ -181,7 +181,7 @@ def divergence_compresses(features: pd.DataFrame) -> Claim:
     needed = rows["dimensions"].fillna(1.0 if np.isnan(most) else 2 * most)
     r, low, high = correlation(rows["category"].map(CATEGORIES.index), needed, rank=True)
     means = rows.groupby("category", sort=False)["dimensions"].mean()
-    told = ", ".join(
+    listed = ", ".join(
         f"{name} {value:.0f}" if pd.notna(value) else f"{name} never"
         for name, value in means.items()
     )
@@ -189,7 +189,7 @@ def divergence_compresses(features: pd.DataFrame) -> Claim:
         "Features of models that were trained differently need fewer dimensions.",
         "figure6",
         verdict(low, high, -1),
-        f"Dimensions for the target by category: {told}. Rank correlation with divergence: "
+        f"Dimensions for the target by category: {listed}. Rank correlation with divergence: "
         f"{_number(r, low, high)}.",
     )
 

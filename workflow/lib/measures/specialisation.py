@@ -57,9 +57,9 @@ def prevailing(theta: np.ndarray, prevails: np.ndarray, least: float = PREVAILIN
         the examples with this angle or a larger one. NaN if there is none.
     """
     order = np.argsort(-theta, kind="stable")
-    theta, held = theta[order], np.cumsum(prevails[order])
+    theta, followed = theta[order], np.cumsum(prevails[order])
     last = np.append(theta[1:] != theta[:-1], True)[: len(theta)]  # equal angles come together
-    enough = last & (held >= least * np.arange(1, len(theta) + 1) - 1e-9)
+    enough = last & (followed >= least * np.arange(1, len(theta) + 1) - 1e-9)
     return float(theta[enough][-1]) if enough.any() else np.nan
 
 

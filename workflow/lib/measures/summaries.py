@@ -116,8 +116,8 @@ def angles(rows: pd.DataFrame) -> pd.DataFrame:
         differ = pair[pair["prediction_1"] != pair["prediction_2"]]
         for member, sign in ((1, 1), (2, -1)):
             angles = sign * differ["theta"].to_numpy()
-            held = (differ["ensemble"] == differ[f"prediction_{member}"]).to_numpy()
-            least = prevailing(angles, held)
+            follows = (differ["ensemble"] == differ[f"prediction_{member}"]).to_numpy()
+            least = prevailing(angles, follows)
             beyond = angles >= least
             found = {
                 "what": "prevailing",
@@ -125,7 +125,7 @@ def angles(rows: pd.DataFrame) -> pd.DataFrame:
                 "model": pair[f"model_{member}"].iloc[0],
                 "theta": sign * least,
                 "count": int(beyond.sum()),
-                "share": float(share(held[beyond].sum(), beyond.sum())),
+                "share": float(share(follows[beyond].sum(), beyond.sum())),
             }
             tables.append(pd.DataFrame([found]))
     columns = ["what", "pair", "outcome", "bin_low", "bin_high", "count", "share", "model", "theta"]

@@ -103,7 +103,7 @@ def _tell_texts_apart(
 ) -> None:
     """Refuse classes whose texts are the same to the text tower, as tokens cut at its context.
 
-    open_clip's own names of ImageNet's classes have two such pairs, which are only told.
+    open_clip's own names of ImageNet's classes have two such pairs, which are only reported.
     """
     groups = [list(range(len(names)))]
     for template in templates:  # most are told apart by the first

@@ -103,7 +103,7 @@ class Inference:
             self._begin(start)
             if self.gpu:
                 torch.cuda.empty_cache()
-            log.warning("out of memory; going on with batches of %d", self.batch_size)
+            log.warning("out of memory; continuing with batches of %d", self.batch_size)
 
     def _take(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         if start != self.row:

@@ -70,7 +70,7 @@ def _natural(name: str) -> list[int | str]:
 
 def order_of_outputs(
     classes: Sequence[str],
-    told: Sequence[str] | None,
+    named: Sequence[str] | None,
     settings: Mapping | Sequence | None,
     name: str,
     entry: str,
@@ -81,7 +81,7 @@ def order_of_outputs(
     ----------
     classes : sequence of str
         The study's.
-    told : sequence of str or None
+    named : sequence of str or None
         The model's `label_names` in the study.
     settings : sequence or mapping or None
         What timm's own settings call by this name, if they do.
@@ -101,7 +101,7 @@ def order_of_outputs(
         If the study's `label_names` are not its classes; if nothing says the order, and the classes
         are sorted in one of several ways that differ.
     """
-    labels = _listed(settings, len(classes)) if told is None else list(told)
+    labels = _listed(settings, len(classes)) if named is None else list(named)
     if labels is None:
         _refuse_doubt(classes, name, entry)
         return None
@@ -111,7 +111,7 @@ def order_of_outputs(
     if sorted(own) == sorted(wanted) and len(set(own)) == len(own):
         log.info("%s: its outputs are put into the order of the study's classes", name)
         return [own.index(text) for text in wanted]
-    if told is not None:
+    if named is not None:
         lacking = [text for text in classes if _plain(text) not in own]
         what = f"lack '{lacking[0]}'" if lacking else f"name {len(own)} outputs"
         raise InputError(

@@ -26,7 +26,7 @@ def preprocessing(entry: Mapping) -> dict:
     Raises
     ------
     InputError
-        If there is no such network, or its preprocessing cannot be told.
+        If there is no such network, or its preprocessing is not known.
     """
     import workflow.lib.backends  # noqa: F401  (before timm and open_clip)
 

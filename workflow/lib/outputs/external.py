@@ -6,7 +6,7 @@ files hold arrays of these names, and may hold `features` (images, dimensions) b
 file is the logits alone. A `.csv` file has a line of headings: the class names in any order, or the
 numbers 0, 1, … of the classes, and perhaps `id`.
 
-`.npy` files, and `.h5` files in the template's order, are streamed; others are held in memory.
+`.npy` files, and `.h5` files in the template's order, are streamed; others are read into memory.
 
 Rows without ids can't tell that the dataset has changed: a record of the order in which they were
 first taken does.
@@ -65,7 +65,7 @@ def without_features(study) -> list[str]:
     ----------
     study : Study
     """
-    told = []
+    messages = []
     for key, network in study.networks.items():
         path = network.recipe["logits"] if network.rule == "external" else ""
         wanted = key in study.paired or key == study.features.base
@@ -73,12 +73,12 @@ def without_features(study) -> list[str]:
             what = (
                 "there is no figure 6" if key == study.features.base else "figure 6 is without it"
             )
-            told.append(f"models.{key}.logits: {path} holds no features, so {what}")
-    return told
+            messages.append(f"models.{key}.logits: {path} holds no features, so {what}")
+    return messages
 
 
 @dataclass
-class Brought:
+class External:
     """What a file holds, checked in shape and kind but not yet value by value.
 
     Attributes
@@ -125,20 +125,22 @@ class Brought:
         wanted = np.concatenate([splits[name].ids for name in names])
         count = len(self.logits)
         if self.ids is None:
-            held = {tuple(part): [splits[name].ids for name in part] for part in (names, template)}
-            sizes = {part: sum(map(len, ids)) for part, ids in held.items()}
-            part = next((part for part in held if sizes[part] == count), None)
+            orders = {
+                tuple(part): [splits[name].ids for name in part] for part in (names, template)
+            }
+            sizes = {part: sum(map(len, ids)) for part, ids in orders.items()}
+            part = next((part for part in orders if sizes[part] == count), None)
             if part is None:
                 shares = ", or ".join(
                     f"{sizes[part]} images, "
                     + " + ".join(f"{len(splits[name].ids)} ({name})" for name in part)
-                    for part in held
+                    for part in orders
                 )
                 raise InputError(
                     f"{self.path} names no images and has {count} rows, but must hold {shares}; "
                     f"bring a row for each, in the template's order, or `ids`"
                 )
-            order = "\n".join(np.concatenate(held[part]).tolist())
+            order = "\n".join(np.concatenate(orders[part]).tolist())
             self.order = hashlib.sha256(order.encode()).hexdigest()
             log.info("%s names no images: its rows are taken in the template's order", self.path)
             found = np.arange(len(wanted))
@@ -235,7 +237,7 @@ def _consecutive(rows: np.ndarray) -> bool:
 
 
 @contextmanager
-def opened(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[Brought]:
+def opened(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[External]:
     """Open a file of logits.
 
     Parameters
@@ -259,13 +261,13 @@ def opened(path: str | os.PathLike, classes: Sequence[str]) -> Iterator[Brought]
 
 
 def remember_order(
-    file: Brought, digest: str, record: str | os.PathLike, images: str, entry: str
+    file: External, digest: str, record: str | os.PathLike, images: str, entry: str
 ) -> None:
     """Notice that a file without ids is of images, or an order, that are the study's no more.
 
     Parameters
     ----------
-    file : Brought
+    file : External
         Whose `rows` were found.
     digest : str
         SHA-256 of the file.
@@ -293,7 +295,7 @@ def remember_order(
         )
 
 
-def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
+def _checked(path: str, arrays: Mapping, classes: int) -> External:
     """Refuse arrays that can't be logits, features or ids by their shapes and types."""
     if "logits" not in arrays:
         names = ", ".join([*sorted({*KNOWN} & arrays.keys()), *arrays["unknown"]]) or "nothing"
@@ -320,12 +322,12 @@ def _checked(path: str, arrays: Mapping, classes: int) -> Brought:
     if len(found) > 1:
         raise InputError(f"{path} holds both ids and id; keep one")
     if not found:
-        return Brought(path, logits, features)
+        return External(path, logits, features)
     ids = found[0]
     ids = np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str)
     if ids.shape != (len(logits),):
         raise InputError(f"{path}: ids has the shape {ids.shape}, but logits {len(logits)} rows")
-    return Brought(path, logits, features, ids)
+    return External(path, logits, features, ids)
 
 
 def _refuse_unknown(path: str, unknown: Mapping[str, Unknown], shape: tuple[int, int]) -> None:

@@ -42,7 +42,7 @@ def write(
     attributes: Mapping[str, str | int | float],
     inputs: Iterable[str | os.PathLike] = (),
 ) -> int:
-    """Compute a model's outputs on a split, going on from the part file of an interrupted run.
+    """Compute a model's outputs on a split, resuming from the part file of an interrupted run.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ be ignored). Features are standardised on the examples that are learnt from, and
 strength of the regularisation is chosen on held-out data along a path from the strongest to the
 weakest, each fit starting at the last one's solution (Kornblith, Shlens and Le 2019, appendix A.4).
 
-Features that fit the memory, of the GPU where there is one, are held there; others stay on disk and
+Features that fit the memory, of the GPU where there is one, are kept there; others stay on disk and
 are read again for each look at the loss. The minimum is the same.
 """
 
@@ -74,7 +74,7 @@ def fit_path(
         In the order of `strengths`. A probe that did not converge says so, in the log too.
     """
     if isinstance(features, Streamed):
-        features = features.held(classes)
+        features = features.in_memory(classes)
     kind = _Multinomial if labels.ndim == 1 else _Logistic
     problem = kind(features, labels, classes)
     mean, scale = problem.mean, problem.scale
@@ -185,7 +185,7 @@ def fit(
         Of that draw.
     """
     if isinstance(features, Streamed):
-        features = features.held(classes)
+        features = features.in_memory(classes)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
     count = max(1, round(held_out * len(labels)))
     out, rest = order[:count].to(labels.device), order[count:].to(labels.device)

@@ -11,7 +11,7 @@ from workflow.lib.run.progress import ahead
 
 MEMORY = 8 * 2**30  # bytes that a fit may take on a CPU; on a GPU it is most of what is free
 BLOCK = 2**24  # features read at a time
-LOGITS = 2**28  # held at a time
+LOGITS = 2**28  # in memory at a time
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Streamed:
         tensor = torch.from_numpy(values)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
-    def held(self, classes: int = 0, share: float = 1.0) -> "Tensor | Streamed":
+    def in_memory(self, classes: int = 0, share: float = 1.0) -> "Tensor | Streamed":
         """Give all of it as one tensor of float32 if a fit of it fits the memory, else itself.
 
         Parameters

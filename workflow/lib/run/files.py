@@ -71,7 +71,7 @@ def _seal(path: Path) -> Path:
 
 
 def refuse_special(path: str | os.PathLike) -> None:
-    """Refuse a pipe or device, which might be read for ever; what is missing is not told here.
+    """Refuse a pipe or device, which might be read for ever; what is missing is not reported here.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def publish(part: Path, path: Path) -> None:
 
 
 def discard_kept(folder: str | os.PathLike) -> None:
-    """Delete what jobs of a study kept to go on from, where the result of the job is there."""
+    """Delete what jobs of a study kept to resume from, where the result of the job is there."""
     folder = Path(folder)
     models = folder / "models"
     for kept in (
@@ -60,7 +60,7 @@ def discard_kept(folder: str | os.PathLike) -> None:
 def dates(inputs: Iterable[str | os.PathLike]) -> list[tuple[str, int]]:
     """Give the names and dates (nanoseconds) of a job's inputs, which tell apart what it makes.
 
-    What was begun is gone on from only where they are the same: not even an earlier run of the job
-    that still goes on can hand over what it made of other inputs.
+    Resume only if every input has the same name and date: not even an earlier run of the job that
+    is still running can hand over what it made of other inputs.
     """
     return [(str(file), os.stat(file).st_mtime_ns) for file in inputs]

@@ -42,7 +42,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     """Call a rule's function with the rule's files and parameters, its output going to the log.
 
     A killed Snakemake leaves its jobs behind, and the next one starts them again: the second of two
-    runs of one job waits here until the first has ended, and then goes on from what it has done.
+    runs of one job waits here until the first has ended, and then resumes from what it has done.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     try:
         function(**arguments)
     except Exception as error:
-        told = str(error) if isinstance(error, InputError) else what_is_full(error)
-        if not told:
+        message = str(error) if isinstance(error, InputError) else what_is_full(error)
+        if not message:
             raise
-        log.error("Error: %s", told)
+        log.error("Error: %s", message)
         if not isinstance(error, InputError):  # the disk may be that of the log
-            os.write(terminal, f"Error in {snakemake.log[0]}: {told}\n".encode())
+            os.write(terminal, f"Error in {snakemake.log[0]}: {message}\n".encode())
         sys.exit(1)
 
 
@@ -120,7 +120,7 @@ def _take_turn(name: str) -> IO:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"Waiting for an earlier run of this job, which still goes on: {name}",
+        print(f"Waiting for an earlier run of this job, which is still running: {name}",
               file=sys.stderr, flush=True)  # fmt: skip
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:

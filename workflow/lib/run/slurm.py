@@ -47,9 +47,10 @@ def cancel_left_behind(folder: str | os.PathLike, seconds: float = 120) -> list[
     """Cancel the jobs that an earlier Snakemake of a folder left to SLURM, and wait for their end.
 
     A Snakemake that was killed outright, or whose login node died, cannot cancel its jobs. Left
-    alone they would run beside those of the next one, or after it, on the same files. They are told
-    by their working directory, and by the name and comment that Snakemake's SLURM plugin gives
-    them. Call it where Snakemake holds the lock of the folder: no other one's jobs are meant then.
+    alone they would run beside those of the next one, or after it, on the same files. They are
+    known by their working directory, and by the name and comment that Snakemake's SLURM plugin
+    gives them. Call it where Snakemake holds the lock of the folder: no other one's jobs are meant
+    then.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Letters that the figures' own font lacks: found in installed fonts, or else told."""
+"""Letters that the figures' own font lacks: found in installed fonts, or else reported."""
 
 import functools
 import logging
@@ -40,14 +40,14 @@ def lend_letters(figure: Figure) -> str:
             lacking -= lent
     for text in texts:
         text.set_fontfamily(["DejaVu Sans", *families])
-    told = "".join(sorted(lacking))
+    shown = "".join(sorted(lacking))
     if lacking:
         log.warning(
-            "no installed font has the letters %s, which are drawn as boxes; install one, such as "
+            "no installed font has the shown %s, which are drawn as boxes; install one, such as "
             "Noto Sans CJK, Thai or Devanagari, and draw the figure again (--forcerun)",
-            told,
+            shown,
         )
-    return told
+    return shown
 
 
 def _fonts() -> list[tuple[str, str]]:

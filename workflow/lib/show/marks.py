@@ -37,10 +37,10 @@ STAR = {"marker": "*", "s": 56, "edgecolor": "black", "linewidth": 0.4, "legend"
 
 PITCH = 1.3  # of rows of which seaborn's swarms take up 0.8
 
-# What would make two files of the same figure differ, or tells nothing.
+# What would make two files of the same figure differ, or says nothing.
 METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
 
-# It would tell the log of every letter that a PDF embeds.
+# It would log every letter that a PDF embeds.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
@@ -123,7 +123,7 @@ def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
 
     An interval too wide for the panel runs off it. Intervals of two models (t = 12.7) would cross
-    it and tell nothing: they are left out.
+    it and say nothing: they are left out.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
     ----------
     figure : Figure
     *paths : path
-        One for each format, told by its suffix: .pdf, .svg or .png. Each appears whole or not at
+        One for each format, by its suffix: .pdf, .svg or .png. Each appears whole or not at
         all.
     """
     missing = lend_letters(figure)
@@ -326,7 +326,7 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
             in_layout=False,
         )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which has been told
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # which has been reported
         for path in paths:
             with replacing(path, sealed=True) as part:
                 figure.savefig(part, metadata=METADATA[part.suffix])

@@ -39,7 +39,7 @@ POINTS, DOTS = 72, 300  # in an inch, of the figures' SVG and PNG
 
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "tsv": "text/tab-separated-values"}
 
-"""Kinds of numbers: a fraction told in per cent, a difference of such, a whole number, any other
+"""Kinds of numbers: a fraction shown in per cent, a difference of such, a whole number, any other
 number, and a p-value."""
 
 MEASURES = {
@@ -305,7 +305,7 @@ def headline(models: pd.DataFrame, pairs: pd.DataFrame, combination: str) -> dic
 
 
 def as_names(text: str, names: Mapping[str, str]) -> str | None:
-    """Give the names of one or several models told by their keys; None if these are no keys."""
+    """Give the names of one or several models by their keys; None if these are no keys."""
     keys = [key for key in re.split(r"\s*[+,;|]\s*|\s+|--", text) if key]
     if not keys or any(key not in names for key in keys):
         return None

@@ -398,8 +398,8 @@ def _check(file: Path) -> None:
     try:
         study = load(read(file), [file])
     except ConfigurationError as error:
-        told = [mistake.partition(": ")[2] for mistake in error.mistakes]
-        raise InputError("the study would not run: " + "\n".join(told)) from error
+        listed = [mistake.partition(": ")[2] for mistake in error.mistakes]
+        raise InputError("the study would not run: " + "\n".join(listed)) from error
     build_manifest(study.settings["dataset"])
 
 

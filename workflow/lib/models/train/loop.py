@@ -80,7 +80,7 @@ def train(
     """Minimise an objective by its recipe; leaves its weights in place.
 
     The state is kept in the file `resume`, after every epoch and from time to time within one. A
-    later call goes on from there if this one was killed. The state holds that of the random
+    later call resumes from there if this one was killed. The state holds that of the random
     numbers, and order and augmentation of the images follow from seed and epoch, so the result is
     the same as without the interruption: bit by bit on a CPU.
 
@@ -93,7 +93,7 @@ def train(
     resume
         File of the state; it may be removed once the result is safe.
     tag
-        Anything that a state must have been made with to be gone on from.
+        Anything that a state must have been made with to be resumed from.
     every : float
         Seconds between states within an epoch.
 
