@@ -138,7 +138,7 @@ def leave(folder: Path) -> None:
 KINDS = {
     "manifests": (["dataset/manifest.tsv", "downstream/manifest.tsv"], read_manifest),
     "tables": (
-        ["*.tsv", "*/figure*.tsv", "selection/*.tsv", "tables/*.tsv", "features/*.tsv"],
+        ["*.tsv", "figures/*.tsv", "selection/*.tsv", "tables/*.tsv", "features/*.tsv"],
         lambda path, _: read_table(path).to_csv(),
     ),
     "digests of tables": (
