@@ -49,6 +49,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/slurm.py
 	$(BIN)/python benchmarks/study.py

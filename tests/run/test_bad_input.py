@@ -39,14 +39,14 @@ def test_two_models_with_one_key(checkout):
 )
 def test_damaged_outputs_are_named_in_the_terminal(checkout, spoil, message):
     path = checkout.path / "results/small/outputs/base/test.h5"
-    pairs = checkout.path / "results/small/pairs.tsv"
+    correct = checkout.path / "results/small/correct.tsv"
     spoil(path)
     output = fails(
-        checkout, "--rerun-triggers", "input", "--force", str(pairs.relative_to(checkout.path))
+        checkout, "--rerun-triggers", "input", "--force", str(correct.relative_to(checkout.path))
     )
     assert re.search(message, output), output
     assert "the model 'base' is extracted again" in output
-    assert not pairs.exists()
+    assert not correct.exists()
 
 
 def test_an_unreadable_image_is_named(folder_study):

@@ -15,6 +15,7 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.models import networks
 from workflow.lib.models.train import loop
+from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.store import Outputs, write
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
@@ -136,10 +137,15 @@ def leave(folder: Path) -> None:
 
 KINDS = {
     "manifests": (["dataset/manifest.tsv", "downstream/manifest.tsv"], read_manifest),
-    "tables": (["*.tsv", "*/figure*.tsv", "tables/*.tsv", "features/*.tsv"],
-               lambda path, _: read_table(path).to_csv()),
-    "digests of tables": ([".*.tsv.sha256"],
-                          lambda path, _: read_table(path.with_name(path.name[1:-7])).to_csv()),
+    "tables": (
+        ["*.tsv", "figures/*.tsv", "selection/*.tsv", "tables/*.tsv", "features/*.tsv"],
+        lambda path, _: read_table(path).to_csv(),
+    ),
+    "digests of tables": (
+        [".*.tsv.sha256"],
+        lambda path, _: read_table(path.with_name(path.name[1:-7])).to_csv(),
+    ),
+    "arrays": (["*.npz"], lambda path, _: {n: a.tobytes() for n, a in read_arrays(path).items()}),
     "outputs": (["outputs/*/*.h5", "downstream/outputs/*/*.h5"], read_outputs),
     "images": (["images/*/*.npy", "downstream/*.npy"], read_images),
     "checkpoints": (["models/*/*.safetensors"], read_checkpoint),
@@ -149,7 +155,7 @@ KINDS = {
     "images that were begun": (["left/*.npy.part"], resume_images),
     "heads that were begun": (["left/*.safetensors.part"], resume_head),
     "trainings that were begun": (["left/resume.pt"], resume_training),
-}  # fmt: skip
+}
 """Where files of each kind are, and what reads them."""
 
 
@@ -201,9 +207,14 @@ def test_no_mutation_of_an_intermediate_goes_unnoticed(finished, tmp_path, capsy
 
 READERS = r"np\.load\(|h5py\.File\(|safe_open\(|torch\.load\(|pd\.read_csv\(|\.memmap\("
 OWN = {
-    "data/arrays.py", "outputs/store.py", "outputs/tables.py", "models/networks.py",
-    "models/train/loop.py", "measures/problems.py",  # which is given what `read_sealed` read
-}  # fmt: skip
+    "data/arrays.py",
+    "outputs/store.py",
+    "outputs/tables.py",
+    "models/networks.py",
+    "models/train/loop.py",
+    "outputs/arrays.py",
+    "measures/problems.py",  # which is given what `read_sealed` read
+}
 FROM_ELSEWHERE = {"outputs/formats.py", "models/hub.py", "scripts/published.py"}
 
 

@@ -223,7 +223,7 @@ def test_the_record_is_the_complete_study_and_is_written_when_that_changes(
     assert file.stat().st_mtime == 0
     record(load(edited(study, {"title": "Another"}), []))
     assert json.loads(file.read_text())["title"] == "Another"
-    assert [path.name for path in file.parent.iterdir()] == ["study.json"]
+    assert {path.name for path in file.parent.iterdir()} == {"study.json", ".study.json.sha256"}
 
 
 def test_aliases_that_explode_are_refused_at_once(tmp_path):

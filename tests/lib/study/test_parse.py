@@ -3,6 +3,7 @@
 import pytest
 
 from tests.lib.study.examples import ABSENT, NONSENSE, PUBLISHED, SECTIONS, edited
+from workflow.lib.study.fields import A_SLUG
 from workflow.lib.study.load import check
 from workflow.lib.study.parse import _in_words, parse
 
@@ -46,24 +47,32 @@ MISTAKES = [
         'class-mapping, not "lbgfs"; did you mean "lbfgs"?',
     ),
     (
+        {"study": "mine\n"},
+        f'study: "mine\\n" is not {A_SLUG}',
+    ),
+    (
+        {"models.reinit\n": {"category": "arch"}},
+        f'models.reinit\n: "reinit\\n" is not {A_SLUG}',
+    ),
+    (
+        {f"models.{'a' * 101}": {"category": "arch"}},
+        f'models.{"a" * 101}: "{"a" * 56}... is not {A_SLUG}',
+    ),
+    (
         {"study": "My study"},
-        'study: "My study" is not a slug (small letters, digits and single hyphens, such as '
-        '"resnet-50")',
+        f'study: "My study" is not {A_SLUG}',
     ),
     (
         {"models.ResNet": {"category": "arch"}},
-        'models.ResNet: "ResNet" is not a slug (small letters, digits and single hyphens, such as '
-        '"resnet-50")',
+        f'models.ResNet: "ResNet" is not {A_SLUG}',
     ),
     (
         {"pretraining.big_one": {}},
-        'pretraining.big_one: "big_one" is not a slug (small letters, digits and single hyphens, '
-        'such as "resnet-50")',
+        f'pretraining.big_one: "big_one" is not {A_SLUG}',
     ),
     (
         {"dataset.splits.A": 1},
-        'dataset.splits.A: "A" is not a slug (small letters, digits and single hyphens, such as '
-        '"resnet-50")',
+        f'dataset.splits.A: "A" is not {A_SLUG}',
     ),
     (
         {"dataset.splits.other": 0},

@@ -5,7 +5,8 @@ import os
 
 import numpy as np
 
-from workflow.lib.run.files import read_sealed, replacing
+from workflow.lib.run.errors import InputError
+from workflow.lib.run.files import AGAIN, read_sealed, replacing
 
 
 def write_arrays(path: str | os.PathLike, **arrays: object) -> None:
@@ -16,5 +17,9 @@ def write_arrays(path: str | os.PathLike, **arrays: object) -> None:
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Read arrays by name; raises InputError if they are not those that were written."""
-    with np.load(io.BytesIO(read_sealed(path))) as file:
-        return dict(file)
+    content = io.BytesIO(read_sealed(path))
+    try:
+        with np.load(content) as file:
+            return dict(file)
+    except Exception as error:  # of NumPy and of zip files, of many kinds
+        raise InputError(f"cannot read {path}: {error}; {AGAIN}") from error

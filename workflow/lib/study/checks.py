@@ -4,7 +4,6 @@ Each check is of a study built of what is right in its file, so that any part ma
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from workflow.lib.data import parquet
@@ -12,7 +11,7 @@ from workflow.lib.data.splits import HELD
 from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
 from workflow.lib.study import networks
-from workflow.lib.study.fields import A_SLUG, SLUG, shown
+from workflow.lib.study.fields import A_SLUG, is_slug, shown
 from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
 from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
@@ -49,7 +48,7 @@ def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
     if splits is None:
         return
     for name in splits:
-        if not re.fullmatch(SLUG, name):
+        if not is_slug(name):
             yield (*place, name), f"{shown(name)} is not {A_SLUG}"
     for name in dataset.needs:
         if name not in splits:
@@ -99,7 +98,7 @@ def _unlearnable(split: str, dataset: Dataset | None, kept: Sequence[str] = HELD
 def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
     for section in ("pretraining", "models"):
         for key in getattr(study, section):
-            if not re.fullmatch(SLUG, key):
+            if not is_slug(key):
                 yield (section, key), f"{shown(key)} is not {A_SLUG}"
     for key in study.pretraining:
         if key in study.models:

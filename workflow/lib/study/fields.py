@@ -34,7 +34,8 @@ OURS = "ours"
 """Type of the errors whose message is ours."""
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-A_SLUG = 'a slug (small letters, digits and single hyphens, such as "resnet-50")'
+LONGEST = 100  # letters of a slug: files are called by two of them
+A_SLUG = f'a slug (up to {LONGEST} small letters, digits and single hyphens, such as "resnet-50")'
 KEYS_ARE_SLUGS = {"propertyNames": {"pattern": SLUG}}
 """Of a mapping, in the JSON schema; `workflow.lib.study.checks` checks it."""
 
@@ -152,7 +153,13 @@ Distinct = Annotated[
 Several = Annotated[Distinct[Item], Field(min_length=1)]
 """At least one item, and none twice."""
 
-Slug = Annotated[str, Field(pattern=SLUG), named(A_SLUG)]
+
+def is_slug(text: str) -> bool:
+    """Say whether a key may name files."""
+    return len(text) <= LONGEST and re.fullmatch(SLUG, text) is not None
+
+
+Slug = Annotated[str, Field(pattern=SLUG, max_length=LONGEST), named(A_SLUG)]
 Keys = Several[str]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
