@@ -112,10 +112,10 @@ rule external:
             "splits": STUDY.evaluation_splits,
             "order": STUDY.splits_of(w.model),
             "template": STUDY.template_splits,
+            "images": f"results/{STUDY.name}/template/images.csv",
+            "record": f"results/{STUDY.name}/models/{w.model}/order.sha256",
             "features": STUDY.splits_of(w.model) != STUDY.evaluation_splits,
         },
-        images="<results>/template/images.csv",
-        record="<results>/models/{model}/order.sha256",
         code=fingerprint("external"),
     script:
         "../scripts/external.py"
@@ -136,10 +136,10 @@ use rule external as external_features with:
             "splits": [w.split],
             "order": STUDY.splits_of(w.model),
             "template": STUDY.template_splits,
+            "images": f"results/{STUDY.name}/template/images.csv",
+            "record": f"results/{STUDY.name}/models/{w.model}/order.sha256",
             "features": True,
         },
-        images="<results>/template/images.csv",
-        record="<results>/models/{model}/order.sha256",
         code=fingerprint("external"),
 
 

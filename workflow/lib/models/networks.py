@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import safetensors
@@ -79,8 +80,9 @@ def save(path: str | os.PathLike, recipe: Mapping, network: nn.Module, **extra: 
     for name, module in extra.items():
         tensors |= {f"{EXTRA}{name}.{key}": t for key, t in module.state_dict().items()}
     tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}
-    metadata = {"recipe": json.dumps(recipe)}
-    metadata["digest"] = digest_of([metadata["recipe"], tensors])
+    text = json.dumps(recipe)
+    # Under one key: several come in an order that differs from file to file.
+    metadata = {"recipe": json.dumps({"digest": digest_of([text, tensors]), "recipe": text})}
     with replacing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata)
 
@@ -133,14 +135,16 @@ def load_tensors(path: str | os.PathLike) -> tuple[dict | None, dict[str, Tensor
             with safetensors.safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            recipe = metadata.get("recipe")
-            if not recipe and "digest" not in metadata:
+            if "recipe" not in metadata and not any('"digest"' in v for v in metadata.values()):
                 return None, _unwrapped(tensors)
-            if metadata.get("digest") != digest_of([recipe, tensors]):
+            own = {}
+            with suppress(ValueError):
+                own = json.loads(metadata.get("recipe", ""))
+            if own.get("digest") != digest_of([own.get("recipe"), tensors]):
                 raise InputError(
                     f"cannot read the checkpoint {path}: it is damaged or of an older make; {AGAIN}"
                 )
-            return json.loads(str(recipe)), tensors
+            return json.loads(own["recipe"]), tensors
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}") from error
