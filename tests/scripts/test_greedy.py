@@ -164,7 +164,6 @@ def test_a_first_member_is_named_whether_it_helps_or_not(study, tmp_path):
     ("wrong", "message"),
     [
         ({"pool": []}, "greedy.pool names no model"),
-        ({"bases": []}, "greedy.bases names no model"),
         ({"pool": ["one"]}, r"greedy.pool holds only 'one', which greedy.bases names too"),
         ({"size": 1}, "greedy.size is 1"),
     ],

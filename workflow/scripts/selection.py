@@ -84,7 +84,7 @@ def selection(
     Raises
     ------
     InputError
-        If there is nothing to begin with, nothing to add, or no room for it.
+        If there is nothing to add to a base, or no room for it.
     """
     check(bases, pool, size)
     known = Manifest.read(manifest).splits
@@ -125,9 +125,7 @@ def selection(
 
 
 def check(bases: list[str], pool: list[str], size: int) -> None:
-    """Refuse greedy ensembles that can't grow."""
-    if pool and not bases:
-        raise InputError("greedy.bases names no model; name at least one to begin with")
+    """Refuse greedy ensembles that can't grow; without bases there are none."""
     if bases and not pool:
         raise InputError("greedy.pool names no model; name at least one to add")
     for base in bases:
@@ -136,7 +134,7 @@ def check(bases: list[str], pool: list[str], size: int) -> None:
                 f"greedy.pool holds only '{base}', which greedy.bases names too: without "
                 f"replacement there is nothing to add to it; name another model in greedy.pool"
             )
-    if size < 2:
+    if bases and size < 2:
         raise InputError(f"greedy.size is {size}: a base and one more member make 2")
 
 
