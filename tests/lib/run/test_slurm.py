@@ -56,7 +56,7 @@ def test_a_folder_whose_name_holds_a_bar_is_found(commands, tmp_path):
         ("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact' >&2\nexit 1\n", "Unable to"),
         ("#!/bin/sh\nexec sleep 30\n", "timed out after 1 seconds"),
         ('#!/bin/sh\necho "${3#--format=}" | cut -c1-60\n', "cut short"),
-        ("#!/bin/none\n", "No such file"),
+        ("#!/bin/none\n", "does not answer"),
     ],
 )
 def test_no_answer_stops_the_run_and_is_no_empty_queue(

@@ -43,7 +43,7 @@ def lend_letters(figure: Figure) -> str:
     shown = "".join(sorted(lacking))
     if lacking:
         log.warning(
-            "no installed font has the shown %s, which are drawn as boxes; install one, such as "
+            "no installed font has the letters %s, which are drawn as boxes; install one, such as "
             "Noto Sans CJK, Thai or Devanagari, and draw the figure again (--forcerun)",
             shown,
         )
