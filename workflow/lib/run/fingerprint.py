@@ -81,7 +81,7 @@ def _pins(root: Path) -> dict[str, str]:
 def _locate(root: Path, name: str) -> Path | None:
     """Path of the project's module that a dotted name means; None for a name from elsewhere.
 
-    `workflow.lib.ensembles.pairs.count_pairs` is found as `workflow/lib/ensembles/pairs.py`.
+    `workflow.lib.ensembles.pairs.PairCounter` is found as `workflow/lib/ensembles/pairs.py`.
     """
     parts = name.split(".")
     if parts[0] != "workflow":

@@ -1,12 +1,13 @@
 """Progress lines, and work done ahead by threads."""
 
 import collections
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from workflow.lib.run.script import log
+log = logging.getLogger("uncorrelated")
 
 
 class Progress:

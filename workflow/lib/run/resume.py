@@ -3,12 +3,13 @@
 import glob
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from workflow.lib.run.script import log
+log = logging.getLogger("uncorrelated")
 
 
 def part_of(path: Path, identity: object) -> Path:

@@ -1,4 +1,4 @@
-"""What every script shares: its log, its progress lines, its errors, its way of writing files."""
+"""How every script is called: its arguments, its log, its turn, and what it says when it fails."""
 
 import errno
 import fcntl
@@ -48,8 +48,8 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     ----------
     function
         Takes every named input, output and parameter of the rule as a keyword argument, those of
-        the parameter `settings` one by one, and
-        `threads` and `code` (the rule's fingerprint) if its signature has them.
+        the parameter `settings` one by one, and `threads` and `code` (the rule's fingerprint) if
+        its signature has them.
     snakemake
         The object that Snakemake puts into a script.
 
