@@ -17,7 +17,7 @@ def run(tmp_path, **tables) -> tuple[pd.DataFrame, str]:
     )  # fmt: skip
     other = pairs.assign(combination="probability", error_inconsistency=inconsistency[::-1])
     pd.concat([pairs, other]).to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
-    files = {"classes": [], "first": [], "features": [], "downstream": []}
+    files = {"findings": [], "classes": [], "first": [], "features": [], "downstream": []}
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.tsv", sep="\t", index=False)
         files[name] = str(tmp_path / f"{name}.tsv")
@@ -32,7 +32,7 @@ def test_pairs_alone_answer_three_claims_of_the_combination_asked_for(tmp_path):
     table, page = run(tmp_path)
     assert table["section"].tolist() == ["figure1", "figure2", "figure2"]
     assert table["holds"].tolist() == ["yes", "yes", "no"]
-    assert page.startswith("# small: which of the paper's claims hold")
+    assert page.startswith("# small\n\n## Which of the paper's claims hold")
     assert "Ensembles take the mean logit." in page
     assert page.count("**Does not hold") == 2  # in the table and below it
     assert "slope 0.33" in page

@@ -1,4 +1,4 @@
-"""Say with numbers which of the paper's claims hold in this study, and which do not."""
+"""Say with numbers what this study found, and which of the paper's claims hold in it."""
 
 from collections.abc import Callable
 
@@ -15,6 +15,7 @@ WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Uncle
 
 def summary(
     *,
+    findings: str | list[str],
     pairs: str,
     classes: str | list[str],
     first: str | list[str],
@@ -26,10 +27,12 @@ def summary(
     title: str,
     combination: str,
 ) -> None:
-    """Write the claims as a table and as a page.
+    """Write the claims as a table, and a page of the findings and the claims.
 
     Parameters
     ----------
+    findings : str or empty list
+        Table of findings.
     pairs : str
         Table of pairs.
     classes, first, features, downstream : str or empty list
@@ -58,12 +61,14 @@ def summary(
     ]
     found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
     write_table(tsv, pd.DataFrame(found))
+    answers = pd.DataFrame() if isinstance(findings, list) else read_table(findings)
     with replacing(md) as part:
-        part.write_text(page(found, title or study, combination), encoding="utf-8")
+        text = page(found, title or study, combination, answers)
+        part.write_text(text, encoding="utf-8")
 
 
-def page(found: list[Claim], title: str, combination: str) -> str:
-    """Write the claims as Markdown.
+def page(found: list[Claim], title: str, combination: str, answers: pd.DataFrame) -> str:
+    """Write the findings and the claims as Markdown.
 
     Parameters
     ----------
@@ -72,10 +77,19 @@ def page(found: list[Claim], title: str, combination: str) -> str:
         Of the study.
     combination : str
         Which combination of several models they are of.
+    answers : DataFrame
+        `question`, `answer` and `detail`; empty for none.
     """
     means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
     lines = [
-        f"# {markdown(title)}: which of the paper's claims hold",
+        f"# {markdown(title)}",
+        "",
+        *(
+            line
+            for row in answers.to_dict("records")
+            for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
+        ),
+        "## Which of the paper's claims hold",
         "",
         "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "
         "zero that the claim says, or the test named with it finds so at 5 %; otherwise it does "

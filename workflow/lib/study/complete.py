@@ -131,6 +131,7 @@ class PublishedStudy:
     # What only a study that is measured has.
     alongside = None
     paper_rows: ClassVar[dict] = {}
+    places: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
 
@@ -196,7 +197,7 @@ class Study:
         """Tables for its report that no figure draws."""
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
                   "recommendations": "pareto"}  # fmt: skip
-        return [table for table, figure in wanted.items() if figure in self.figures]
+        return ["novelty", *(t for t, figure in wanted.items() if figure in self.figures)]
 
     @property
     def paired(self) -> list[str]:
@@ -207,6 +208,14 @@ class Study:
     def paper_rows(self) -> dict[str, str]:
         """Names of the published models that models are to stand beside."""
         return {key: model.paper for key, model in self.models.items() if model.paper}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the weights of each model are, or its external outputs."""
+        return {
+            key: self.networks[key].recipe.get("logits") or f"results/{self.name}/models/{key}"
+            for key in self.models
+        }
 
     @property
     def external_files(self) -> list[str]:

@@ -8,6 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 SECTIONS = {
+    "choose": (
+        "Which models to combine",
+        "Chosen on held-out images; accuracies and gains are those on the test images.",
+    ),
+    "different": (
+        "Which models are different",
+        "Whose errors are not those of the others.",
+    ),
     "models": (
         "Models",
         "Models differ from the base along one axis, their category. Those whose accuracy lies in "
@@ -24,8 +32,8 @@ SECTIONS = {
         "Where two models disagree, the more confident one decides what their ensemble says.",
     ),
     "ensembles": (
-        "Ensembles",
-        "What is gained by putting models together, and which ones to choose.",
+        "Greedy ensembles",
+        "What is gained by adding models to a strong one, step by step.",
     ),
     "features": (
         "Features",
@@ -72,7 +80,7 @@ FIGURES = (
     Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
     Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
-    Figure("pareto", "ensembles", "Pareto front"),
+    Figure("pareto", "choose", "Accuracy against cost"),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
     Figure("sensitivity", "sensitivity", "Sensitivity"),
