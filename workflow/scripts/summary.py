@@ -61,13 +61,15 @@ def summary(
     ]
     found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
     write_table(tsv, pd.DataFrame(found))
-    answers = pd.DataFrame() if isinstance(findings, list) else read_table(findings)
+    answers = None if isinstance(findings, list) else read_table(findings)
     with replacing(md) as part:
         text = page(found, title or study, combination, answers)
         part.write_text(text, encoding="utf-8")
 
 
-def page(found: list[Claim], title: str, combination: str, answers: pd.DataFrame) -> str:
+def page(
+    found: list[Claim], title: str, combination: str, answers: pd.DataFrame | None = None
+) -> str:
     """Write the findings and the claims as Markdown.
 
     Parameters
@@ -78,7 +80,7 @@ def page(found: list[Claim], title: str, combination: str, answers: pd.DataFrame
     combination : str
         Which combination of several models they are of.
     answers : DataFrame
-        `question`, `answer` and `detail`; empty for none.
+        `question`, `answer` and `detail`.
     """
     means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
     lines = [
@@ -86,7 +88,7 @@ def page(found: list[Claim], title: str, combination: str, answers: pd.DataFrame
         "",
         *(
             line
-            for row in answers.to_dict("records")
+            for row in ([] if answers is None else answers.to_dict("records"))
             for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
         ),
         "## Which of the paper's claims hold",

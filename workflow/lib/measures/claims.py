@@ -123,8 +123,8 @@ def models_specialise(classes: pd.DataFrame) -> Claim:
         "Models that were trained differently specialise in different classes.",
         "figure4",
         holds,
-        "Classes that one of a pair gets right more often than the other (exact McNemar test, "
-        f"Holm's correction, p < 0.05): {'; '.join(listed)}.",
+        "Classes that one of a pair gets right more often, and more so than all others (exact "
+        f"tests of McNemar and Fisher, Holm's correction, p < 0.05): {'; '.join(listed)}.",
     )
 
 

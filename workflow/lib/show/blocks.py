@@ -176,6 +176,8 @@ def table(
         return None
     if stem == "recommendations":
         rows = rows.sort_values("selection_accuracy", ascending=False, kind="stable")
+        gains = [column for column in rows if column.startswith("gain")]
+        rows.loc[rows["size"] == 1, gains] = float("nan")  # over itself
     if stem == "sensitivity" and "number" in rows:
         view = page.grid(*variants(rows), names)
     else:

@@ -90,7 +90,7 @@ def combine(
     else:
         answer = (
             f"Take {single} alone: no {kind} is better than the best model beyond chance on "
-            f"{images}. The best {kind}, {members}, gains {gain}."
+            f"{images}. The best {kind} is {members}: {gain}."
         )
     detail = [
         f"Accuracy {percent(row['accuracy'])} instead of {percent(best['accuracy'])}.",
@@ -133,7 +133,7 @@ def different(table: pd.DataFrame, base: str, examples: int) -> tuple[str, str]:
         f"of the images"
     )
     if row["verdict"] == MORE:
-        excess = points(row["excess"], row["excess_low"], row["excess_high"])
+        excess = points(row["excess"], row["excess_low"], row["excess_high"]).replace("+", "")
         answer += f", {excess} more than with a new seed"
     detail = [f"Error consistency κ = {kappa}; 1 is the same errors, 0 is chance."]
     if pd.notna(row["only_right"]):

@@ -2,7 +2,7 @@
 
 Mean specialisation angle of the test examples of each class, and of each named group of classes,
 with 95 % intervals from Student's t-distribution over examples. A coloured marker says which model
-specialises: it gets the class right more often (see `class_specialisation`).
+specialises: it is better in the class, and more so than overall (see `class_specialisation`).
 """
 
 import numpy as np
