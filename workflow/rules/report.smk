@@ -91,7 +91,7 @@ rule report:
             *expand("<results>/{table}.tsv", table=STUDY.tables),
         ],
         sheets=expand(
-            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]
+            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.sheets]
         ),
         findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
         summary="<results>/summary.tsv",

@@ -6,7 +6,7 @@ Each check is of a study built of what is right in its file, so that any part ma
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from workflow.lib.data import parquet
+from workflow.lib.data import labels, parquet
 from workflow.lib.data.splits import HELD
 from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
@@ -38,6 +38,8 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _pair_mistakes(study)
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
+    if study.dataset and study.dataset.kind == "labels":
+        yield from _imageless_mistakes(study)
     for network in study.networks:
         if network.kind and (study.recipe or not isinstance(network, Learnt)):
             yield from _network_mistakes(network, study)
@@ -62,6 +64,27 @@ def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
             yield place, f'only one split{among} can be "rest"'
 
 
+def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find what needs images in a study that has labels alone."""
+    dataset = study.dataset
+    for network in study.networks:
+        if network.kind not in ("", "logits"):
+            text = f"the dataset is of the kind labels, without images for {network.title}"
+            yield network.path, f"{text}; bring its logits"
+    if study.downstream:
+        yield ("downstream",), "needs networks to run on images; leave it out with the kind labels"
+    splits, place = dataset.splits or {}, ("dataset", "splits")
+    if splits and {*splits} != {*HELD}:
+        text = f"must name {' and '.join(HELD)} and no other, with the kind labels"
+        yield place, f"{text}, not {', '.join(splits)}"
+    if splits or any(own.kind != "logits" for own in study.models.values()):
+        return
+    named = labels.named_splits(dataset.path or "")
+    if named and "calibration" not in named:
+        text = "temperatures are fitted on images of their own: draw some, such as"
+        yield place, f"{text} {{calibration: 1000, test: rest}}, or give the file a column `split`"
+
+
 def _group_mistakes(groups: dict) -> Iterator[Mistake]:
     for name, group in groups.items():
         match group:
@@ -75,6 +98,8 @@ def _missing_split(split: str, dataset: Dataset | None) -> str | None:
     if dataset is None or dataset.splits is None or split in dataset.splits:
         return None
     kind, splits, path = dataset.kind, dataset.splits, dataset.path or ""
+    if kind == "labels" and split in labels.named_splits(path):
+        return None
     if not splits and kind not in ("folder", "parquet"):  # which may have splits of their own
         return None
     if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):

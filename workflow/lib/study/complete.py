@@ -134,6 +134,7 @@ class PublishedStudy:
     places: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
+    sheets: ClassVar[list] = []
 
     @property
     def file(self) -> dict:
@@ -203,6 +204,11 @@ class Study:
     def paired(self) -> list[str]:
         """Models of the pairs that are looked at closely."""
         return list(dict.fromkeys(key for pair in self.pairs for key in pair))
+
+    @property
+    def sheets(self) -> list[list[str]]:
+        """Pairs whose images are shown."""
+        return self.pairs if self.dataset.kind != "labels" else []
 
     @property
     def paper_rows(self) -> dict[str, str]:

@@ -120,7 +120,21 @@ class Parquet(PhotoDataset):
     """Files <split>-*.parquet."""
 
 
-DATASETS = (FashionMnist, Folder, ImageNet, Parquet)
+class Labels(Dataset):
+    """Labels alone, for logits and answers that were computed elsewhere."""
+
+    kind: Literal["labels"]
+    """A CSV file with the columns `id` and `label` (a class by name, or by index from 0), and
+    perhaps `split`; there are no images. Without `split`, all rows are test images, or what
+    `splits` draws from them."""
+    seed: Seed = 0
+    """Seed of the draw of the splits, in equal shares of each class."""
+    classes: Maybe[str] = None
+    """File of the names of the classes, in order: a name a line, or a .csv or .tsv file with a
+    column `name` or `class`. By default they are called as in the column `label`."""
+
+
+DATASETS = (FashionMnist, Folder, ImageNet, Parquet, Labels)
 
 
 class Extraction(Strict):
@@ -231,7 +245,7 @@ class StudyFile(File):
     only: Maybe[Keys] = None
     """Keys of the models to keep: the study is as if it had no others but these, the base, and
     teachers. By default, all."""
-    dataset: FashionMnist | Folder | ImageNet | Parquet = Field(discriminator="kind")
+    dataset: FashionMnist | Folder | ImageNet | Parquet | Labels = Field(discriminator="kind")
     """The images, and how they are divided into splits."""
     ensemble: Literal["probability", "logit"] = "probability"
     """Which mean of two calibrated models the figures and tables show: of their probabilities or of
