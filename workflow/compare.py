@@ -9,9 +9,9 @@ or, from Python,
     print(found)            # which to combine, which is different, how sure
     found.pairs             # tables, as results/compare has them
 
-It writes a study, results/<name>/compare.yaml, and runs that study's jobs in this process, one after
-the other: those that the answer needs first. `snakemake --configfile results/<name>/compare.yaml` is
-the same study; edit a copy of that file for more.
+It writes a study, results/<name>/compare.yaml, and runs that study's jobs in this process, one
+after the other: those that the answer needs first. `snakemake --configfile
+results/<name>/compare.yaml` is the same study; edit a copy of that file for more.
 """
 
 import argparse
@@ -345,11 +345,13 @@ def main() -> None:
     """Read the command line, compare, and print the answer."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="*", help="<name>=<file> of each model, the base first")
-    parser.add_argument("--labels", required=True, help="CSV file with the columns id and label")
+    parser.add_argument("--labels", default="", help="CSV file with the columns id and label")
     parser.add_argument("--classes", help="file of the names of the classes, in order")
     parser.add_argument("--name", help="results go to results/<name>; by default, compare")
     arguments = parser.parse_args()
     files = dict(each.partition("=")[::2] for each in arguments.files)
+    # make gives the names of its variables, and the files through the environment.
+    files |= {name: os.environ[name] for name in os.environ.get("COMPARED", "").split()}
     here = Path.cwd()
     try:
         if not arguments.labels:

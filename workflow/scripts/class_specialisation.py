@@ -146,13 +146,12 @@ def by_class(
         rest = everywhere - here
         lead = np.sign([here[0] - here[1], here[0] * rest[1] - here[1] * rest[0]])
         leads.append(lead[0] > 0)
-        row = {"what": what, "label": index, "class": name}
-        row |= summarise(theta[where], outcomes[where])
-        row["p_specialist"] = np.nan
+        found = summarise(theta[where], outcomes[where])
+        p = np.nan
         if len(where):
-            agree = lead[0] == lead[1]
-            row["p_specialist"] = max(row["p"], odds_test(*here, *rest)) if agree else 1.0
-        made.append(pair | row)
+            p = max(found["p"], odds_test(*here, *rest)) if lead[0] == lead[1] else 1.0
+        row = {"what": what, "label": index, "class": name} | found
+        made.append(pair | row | {"p_specialist": p})
     table = pd.DataFrame(made)
     table["p_holm"] = holm(table["p_specialist"].to_numpy())
     better = np.where(leads, pair["model_1"], pair["model_2"])

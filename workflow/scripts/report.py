@@ -22,6 +22,7 @@ from workflow.lib.show import blocks, page
 
 log = logging.getLogger("uncorrelated")
 
+UNKNOWN = "not known (too few models"  # evidence of a claim that the study cannot judge
 VERDICTS = {"yes": "Holds", "no": "Does not hold", "unclear": "Unclear"}
 
 PACKAGES = ["numpy", "scipy", "pandas", "scikit-learn", "torch", "timm", "open_clip_torch"]
@@ -121,6 +122,7 @@ def report(
                 "link": row["section"] if row["section"] in shown else None,
             }
             for row in claims.to_dict("records")
+            if UNKNOWN not in str(row["evidence"])
         ],
         configuration=yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100),
         versions=versions(),
@@ -159,7 +161,8 @@ def gather(
     for stem in drawings[".svg"]:
         files = {kind[1:]: _drawing(own[stem]) for kind, own in drawings.items() if stem in own}
         drawn = tsvs.get(stem)
-        if drawn is None or len(read_table(drawn)):
+        rows = read_table(drawn) if drawn else None
+        if rows is None or (len(rows) and (stem != "pareto" or blocks.costs_known(rows))):
             content = read_sealed(drawn) if drawn else None
             caption = _text(captions.get(stem))
             found[blocks.anchor(stem)] = blocks.figure(stem, files, content, caption)

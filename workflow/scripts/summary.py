@@ -1,6 +1,7 @@
 """Say with numbers what this study found, and which of the paper's claims hold in it."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
 
+LEAST = 3  # models compared with the base, of which claims over models say something
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
 
@@ -47,11 +49,13 @@ def summary(
         Which combination of several models to take.
     """
     rows = claims.main_pairs(read_table(pairs), combination)
-    found = [
-        claims.inconsistency_grows(rows),
-        claims.improvement_is_linear(rows),
-        claims.conversion_grows(rows),
-    ]
+    found = []
+    if len(rows) >= LEAST:
+        found += [
+            claims.inconsistency_grows(rows),
+            claims.improvement_is_linear(rows),
+            claims.conversion_grows(rows),
+        ]
     asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
         (classes, claims.models_specialise),
         (first, lambda table: claims.low_accuracy_helps(table, combination)),
@@ -60,7 +64,7 @@ def summary(
         (downstream, claims.diverse_pairs_transfer),
     ]
     found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
-    write_table(tsv, pd.DataFrame(found))
+    write_table(tsv, pd.DataFrame(found, columns=[field.name for field in fields(Claim)]))
     answers = None if isinstance(findings, list) else read_table(findings)
     with replacing(md) as part:
         text = page(found, title or study, combination, answers)
@@ -91,6 +95,10 @@ def page(
             for row in ([] if answers is None else answers.to_dict("records"))
             for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
         ),
+    ]
+    if not found:
+        return "\n".join(lines)
+    lines += [
         "## Which of the paper's claims hold",
         "",
         "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "

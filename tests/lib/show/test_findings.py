@@ -41,7 +41,7 @@ def test_a_recommendation_has_names_gain_interval_cost_and_files():
     )
     for part in ("80.6 % instead of 80.0 %", "3.0 times the parameters of A + A",
                  "average the calibrated probabilities", "1,000 held-out images",
-                 "(0.20 points)", "7 listed", "Files: models/a, b.npz."):  # fmt: skip
+                 "(0.20 points)", "7 ensembles", "Files: models/a, b.npz."):  # fmt: skip
         assert part in detail, part
 
 

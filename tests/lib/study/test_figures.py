@@ -17,7 +17,8 @@ def study(**given):
     lacking = {"pairs": [], "downstream": None} | given
     greedy = SimpleNamespace(bases=lacking.pop("bases", []))
     features = SimpleNamespace(models=lacking.pop("models", []))
-    return SimpleNamespace(greedy=greedy, features=features, **lacking)
+    known = {f"m{number}": None for number in range(lacking.pop("number", 4))}
+    return SimpleNamespace(greedy=greedy, features=features, models=known, **lacking)
 
 
 @pytest.mark.parametrize("name", [figure.name for figure in FIGURES])
@@ -54,6 +55,10 @@ def test_a_study_draws_what_it_has(given, more):
     always = {"figure1", "figure2", "figure8", "pareto", "sensitivity"}
     assert set(drawable(study(**given))) == always | more
     assert set(PUBLISHED) < always
+
+
+def test_a_study_of_few_models_draws_nothing_over_models():
+    assert drawable(study(number=3)) == ["pareto"]
 
 
 def test_rules_can_read_the_register_without_drawing():

@@ -81,7 +81,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
 
 
 def arguments_of(function: Callable[..., None], job: Any) -> dict[str, Any]:
-    """Give a rule's function its arguments, of a job's `input`, `output`, `params` and `threads`."""
+    """Give the arguments of a rule's function: a job's inputs, outputs, parameters and threads."""
     arguments = dict(job.params.items())
     arguments |= arguments.pop("settings", {})
     arguments["threads"] = job.threads

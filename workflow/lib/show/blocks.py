@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from workflow.lib.measures.findings import UNKNOWN
 from workflow.lib.show import page
 from workflow.lib.study.figures import FIGURES, SECTIONS
 
@@ -178,6 +179,10 @@ def table(
         rows = rows.sort_values("selection_accuracy", ascending=False, kind="stable")
         gains = [column for column in rows if column.startswith("gain")]
         rows.loc[rows["size"] == 1, gains] = float("nan")  # over itself
+        rows = rows.drop(columns=[c for c in ("pareto",) if c in rows and not costs_known(rows)])
+    if stem == "novelty" and (rows["verdict"] == UNKNOWN).all():
+        rows = rows.drop(columns="verdict")
+        caption = caption.partition("\n\n")[0]
     if stem == "sensitivity" and "number" in rows:
         view = page.grid(*variants(rows), names)
     else:
@@ -197,6 +202,12 @@ def table(
         "notes": notes,
         "files": files,
     }
+
+
+def costs_known(rows: pd.DataFrame) -> bool:
+    """Whether a table says what anything costs."""
+    costs = [column for column in ("macs", "parameters", "images_per_second") if column in rows]
+    return not costs or bool(rows[costs].notna().any(axis=None))
 
 
 def lookup(

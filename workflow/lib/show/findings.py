@@ -19,7 +19,11 @@ from workflow.lib.measures.findings import (
 from workflow.lib.run.files import read_sealed
 from workflow.lib.show.numbers import minus
 
-COMBINE, DIFFERENT, LIMIT = "Which models together?", "Which model is different?", "How sure?"
+COMBINE, DIFFERENT, LIMIT = (
+    "Which models together?",
+    "Which model is different?",
+    "What can these images show?",
+)
 COLUMNS = ["question", "answer", "detail"]
 WAYS = {
     "probability": "average the calibrated probabilities of its members",
@@ -97,8 +101,9 @@ def combine(
         _cost(row, best, single),
         _way(row, combination),
         f"Chosen by {found.held_out:,} held-out images: the fewest members within one standard "
-        f"error ({100 * found.error:.2f} points) of the best of {found.ensembles:,} listed "
-        f"ensembles and the single models."
+        f"error ({100 * found.error:.2f} points) of the best of all listed: "
+        f"{found.ensembles:,} {'ensemble' if found.ensembles == 1 else 'ensembles'}, and the "
+        f"single models."
         if found.beyond_chance
         else f"On {found.held_out:,} held-out images the best single model lies within one "
         f"standard error ({100 * found.error:.2f} points) of the best ensemble."
@@ -131,6 +136,8 @@ def different(table: pd.DataFrame, base: str, examples: int) -> tuple[str, str]:
     answer = (
         f"{row['name']} is the most different from {base}: exactly one of them is right on {apart} "
         f"of the images"
+        if len(table) > 1
+        else f"Exactly one of {base} and {row['name']} is right on {apart} of the images"
     )
     if row["verdict"] == MORE:
         excess = points(row["excess"], row["excess_low"], row["excess_high"]).replace("+", "")
@@ -138,7 +145,7 @@ def different(table: pd.DataFrame, base: str, examples: int) -> tuple[str, str]:
     detail = [f"Error consistency κ = {kappa}; 1 is the same errors, 0 is chance."]
     if pd.notna(row["only_right"]):
         detail.append(
-            f"It alone is right on {int(row['only_right']):,} of {examples:,} test images."
+            f"{row['name']} alone is right on {int(row['only_right']):,} of {examples:,} images."
         )
     if pd.notna(row.get("added_nats", np.nan)):
         detail.append(f"It adds {row['added_nats']:.3f} nats to {base}.")

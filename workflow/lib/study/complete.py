@@ -338,10 +338,13 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
     """Gather what figures and tables show of a model."""
     source = file.pretraining.get(getattr(own, "source", ""))
     by_default = "contrastive" if source and source.kind == "open_clip" else "supervised"
+    external = RULES.get(own.kind) == "external"
+    if external:  # nothing is known of it but what its entry says
+        by_default = ""
     objective = getattr(source or own, "objective", None) or by_default
     if own.learns and not source:
         objective = own.learns
-    frozen = own.kind in networks.FROZEN
+    frozen, elsewhere = own.kind in networks.FROZEN, isinstance(own, networks.Elsewhere)
     data = getattr(source, "data", []) if frozen else recipe.get("data", [])
     name = own.name or own.path[1]
     if own.stand_in:
@@ -352,7 +355,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         set=own.set,
         objective="contrastive" if objective in networks.CONTRASTIVE else objective,
         train_data=" + ".join(data) if own.train_data is None else own.train_data,
-        head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
+        head="" if external else own.head or ("trained" if elsewhere else own.kind),
         stand_in=own.stand_in,
         paper=own.paper,
     )

@@ -49,6 +49,10 @@ SECTIONS = {
 """Title and first words of each section of the report, in order."""
 
 
+SEVERAL = 3
+"""Models of which a figure over models has more, the base among them."""
+
+
 class Figure(NamedTuple):
     """A figure, drawn for every study that has what it needs.
 
@@ -73,17 +77,22 @@ class Figure(NamedTuple):
     published: bool = False
 
 
+def has_several(study: Any) -> bool:
+    """Whether a study has models enough for means and lines over models to say something."""
+    return len(study.models) > SEVERAL
+
+
 FIGURES = (
-    Figure("figure1", "inconsistency", "Figure 1", published=True),
-    Figure("figure2", "inconsistency", "Figure 2", published=True),
-    Figure("figure8", "inconsistency", "Figure 8", published=True),
+    Figure("pareto", "choose", "Accuracy against cost"),
+    Figure("figure1", "inconsistency", "Figure 1", has_several, published=True),
+    Figure("figure2", "inconsistency", "Figure 2", has_several, published=True),
+    Figure("figure8", "inconsistency", "Figure 8", has_several, published=True),
     Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
     Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
-    Figure("pareto", "choose", "Accuracy against cost"),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
-    Figure("sensitivity", "sensitivity", "Sensitivity"),
+    Figure("sensitivity", "sensitivity", "Sensitivity", has_several),
 )
 
 PUBLISHED = [figure.name for figure in FIGURES if figure.published]
@@ -96,7 +105,7 @@ def drawable(study: Any) -> list[str]:
     Parameters
     ----------
     study
-        With `pairs`, `greedy.bases`, `features.models` and `downstream`.
+        With `models`, `pairs`, `greedy.bases`, `features.models` and `downstream`.
 
     Returns
     -------
