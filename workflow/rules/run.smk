@@ -10,7 +10,6 @@ from workflow.lib.run.terminal import be_brief
 from workflow.lib.show.findings import told_findings
 from workflow.lib.study.load import record
 
-
 be_brief(workflow, lambda: told_findings(f"results/{STUDY.name}"))
 
 

@@ -355,7 +355,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         set=own.set,
         objective="contrastive" if objective in networks.CONTRASTIVE else objective,
         train_data=" + ".join(data) if own.train_data is None else own.train_data,
-        head="" if external else own.head or ("trained" if elsewhere else own.kind),
+        head=own.head or ("" if external else "trained" if elsewhere else own.kind),
         stand_in=own.stand_in,
         paper=own.paper,
     )
