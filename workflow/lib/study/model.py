@@ -32,7 +32,7 @@ from workflow.lib.study.fields import (
     Slug,
     Strict,
 )
-from workflow.lib.study.networks import MODELS, PRETRAINING, Model, Network
+from workflow.lib.study.networks import MODELS, PRETRAINING, WEIGHTLESS, Model, Network
 from workflow.lib.study.recipe import Recipe
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
@@ -313,7 +313,12 @@ class StudyFile(File):
         """Models that are run on the images of the further task."""
         shown = {self.base, *self.probed}
         named = self.downstream.models if self.downstream else None
-        return self._chosen(named, lambda key, own: key in shown and own.kind != "logits")
+        return self._chosen(named, lambda key, own: key in shown and own.kind not in WEIGHTLESS)
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether all that is known of any model are its answers."""
+        return bool(self.models) and all(own.kind == "answers" for own in self.models.values())
 
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]
