@@ -20,7 +20,9 @@ TIMM = "filename,index,label,prob\nb.JPEG,1,a cat,0.5\na.JPEG,2,a dog,1.0\nc.JPE
 TOP2 = (
     "filename,index,prob\nb.JPEG,[1 2],[0.5 0.25]\na.JPEG,[2 0],[1. 0.]\nc.JPEG,[ 2 0],[0.25 0.2]\n"
 )
-SEPARATE = "filename,index_0,index_1,prob_0,prob_1\nb.JPEG,1,0,.5,.2\na.JPEG,2,0,1,0\nc.JPEG,2,0,.25,0\n"
+SEPARATE = (
+    "filename,index_0,index_1,prob_0,prob_1\nb.JPEG,1,0,.5,.2\na.JPEG,2,0,1,0\nc.JPEG,2,0,.25,0\n"
+)
 IMAGENET_X = (
     "file_name,predicted_class,predicted_probability\n"
     "b.JPEG,1,0.5\na.JPEG,2,1.0\nc.JPEG,2,0.25\nd.JPEG,0,0.9\n"
@@ -57,7 +59,9 @@ def test_the_studys_own_format(write):
     assert read(tabs).top.tolist() == [2, 1, NONE]
 
 
-@pytest.mark.parametrize("text", [TIMM, TOP2, SEPARATE, IMAGENET_X], ids="TIMM TOP2 SEP X".split())
+@pytest.mark.parametrize(
+    "text", [TIMM, TOP2, SEPARATE, IMAGENET_X], ids=["TIMM", "TOP2", "SEP", "X"]
+)
 def test_formats_of_others(write, text):
     path = write(text)
     found = read(path)

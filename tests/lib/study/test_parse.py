@@ -38,8 +38,8 @@ MISTAKES = [
     ({"pairs": [["base"]]}, "pairs[0]: must have exactly 2 items, not 1"),
     (
         {"models.seed-1.category": "reinitt"},
-        "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, control, "
-        'not "reinitt"; did you mean "reinit"?',
+        "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, "
+        'control, unknown, not "reinitt"; did you mean "reinit"?',
     ),
     (
         {"models.linear.head": "lbgfs"},

@@ -67,14 +67,15 @@ def model_map(matrix: np.ndarray, models: pd.DataFrame) -> pd.DataFrame:
         eps=1e-9,
         random_state=0,
     )
-    points = scaling.fit_transform(matrix)
+    alike = not matrix.any()  # which divides by nothing
+    points = np.zeros((len(matrix), 2)) if alike else scaling.fit_transform(matrix)
     centre = points - points.mean(axis=0)
     _, axes = np.linalg.eigh(centre.T @ centre)
     points = centre @ axes[:, ::-1]
     base = int(np.argmax(models["category"] == BASE))
     points = points - points[base]
     points *= np.where(points.sum(axis=0) < 0, -1, 1)
-    stress = float(scaling.stress_) if matrix.any() else 0.0
+    stress = 0.0 if alike else float(scaling.stress_)
     return models[MODEL].assign(x=points[:, 0], y=points[:, 1], stress=stress)
 
 
