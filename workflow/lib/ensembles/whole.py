@@ -348,6 +348,7 @@ def combine(
     group: np.ndarray,
     groups: int,
     *,
+    factors: np.ndarray | None = None,
     threads: int = 1,
     memory: float = 100e6,
     progress: Callable[[int], None] = lambda examples: None,
@@ -363,6 +364,8 @@ def combine(
     group : ndarray of int, shape (examples,)
         Whose losses are added up.
     groups : int
+    factors : ndarray of float64, shape (models, examples), optional
+        What calibrated logits are multiplied by before anything else.
     threads : int
         The result does not depend on it.
     memory : float
@@ -378,7 +381,7 @@ def combine(
     values = np.concatenate([*weights, []]).astype(np.float64)
     group = np.asarray(group, np.int64)
     alone = Alone.empty(*logits.shape[:2])
-    for block in read_blocks(logits, threads, memory, whole=True):
+    for block in read_blocks(logits, threads, memory, whole=True, factors=factors):
         rows = block.rows
         alone.fill(block, logits.labels[rows])
         arrays = block.arrays

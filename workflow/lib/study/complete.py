@@ -35,7 +35,7 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
          "logits": "external"}  # fmt: skip
 """The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
 
-STAGES = ("data", "models", "outputs", "measures", "ensembles", "probes", "downstream",
+STAGES = ("data", "models", "outputs", "measures", "ensembles", "combining", "probes", "downstream",
           "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
@@ -167,6 +167,7 @@ class Study:
     accuracy_tolerance: float
     extraction: dict
     pairs: list[list[str]]
+    ensembles: dict[str, list[str]]
     groups: dict[str, list]
     models: dict[str, Model]
     networks: dict[str, Network]
@@ -273,7 +274,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     chosen = {"bases": file.bases, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
     as_written = ("title", "dataset", "band", "ensemble", "protocol", "accuracy_tolerance",
-                  "pairs", "groups")  # fmt: skip
+                  "pairs", "ensembles", "groups")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},
