@@ -96,43 +96,47 @@ def count_cascades(
     losses = np.zeros((len(places), 3, bins))
     parts = [part for part in np.array_split(np.arange(len(places)), threads) if len(part)]
     parts = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
-    for block in read_blocks(logits, threads, memory, whole=True):
+    for block in read_blocks(logits, threads, memory, whole=True, pairs=False):
         labels = logits.labels[block.rows]
-        confidences = 1 / block.sums
         place = np.array(
             [np.searchsorted(own, row, side="right")
-             for own, row in zip(grid, confidences, strict=True)]
+             for own, row in zip(grid, 1 / block.sums, strict=True)]
         )  # fmt: skip
+        here = np.arange(len(labels))
+        nll = np.log(block.sums) - block.scaled[:, here, labels]
+        # Of one image all models together, since they are looked at together.
+        by_row = (np.ascontiguousarray(a.T) for a in (place, nll, np.exp(-nll), block.order[..., 0]))
+        arrays = block.exponentials, block.sums, block.order, labels, *by_row
         jobs = [
-            (block.exponentials, block.scaled, block.sums, block.order, labels, place, places[part],
-             images[part], first[part], right[part], losses[part])
+            (*arrays, places[part], images[part], first[part], right[part], losses[part])
             for part in parts
-        ]  # fmt: skip
+        ]
         for _ in in_threads(_count, jobs, threads):
             pass
     return CascadeCounts(images, first, right, losses)
 
 
 @compiled
-def _count(exponentials, scaled, sums, order, labels, place, pairs, images, first, right, losses):
+def _count(exponentials, sums, order, labels, place, nll, own, tops, pairs, images, first, right,
+           losses):  # fmt: skip
     for row in range(len(labels)):
         label = labels[row]
         for p in range(len(pairs)):
             a, b = pairs[p, 0], pairs[p, 1]
-            at = place[a, row]
+            at = place[row, a]
+            top = tops[row, a]
             images[p, at] += 1
-            first[p, at] += order[a, row, 0] == label
-            sum_a, sum_b = sums[a, row], sums[b, row]
-            top = top_of_pair(
-                exponentials[a, row], exponentials[b, row], order[a, row], order[b, row],
-                sum_a, sum_b,
-            )  # fmt: skip
+            first[p, at] += top == label
+            right[p, 1, at] += tops[row, b] == label
+            if top != tops[row, b]:
+                top = top_of_pair(
+                    exponentials[a, row], exponentials[b, row], order[a, row], order[b, row],
+                    sums[a, row], sums[b, row],
+                )  # fmt: skip
             right[p, 0, at] += top == label
-            right[p, 1, at] += order[b, row, 0] == label
-            own_a, own_b = exponentials[a, row, label] / sum_a, exponentials[b, row, label] / sum_b
-            losses[p, 0, at] += np.log(sum_a) - scaled[a, row, label]
-            losses[p, 1, at] -= np.log(max((own_a + own_b) / 2, 1e-320))
-            losses[p, 2, at] += np.log(sum_b) - scaled[b, row, label]
+            losses[p, 0, at] += nll[row, a]
+            losses[p, 1, at] -= np.log(max((own[row, a] + own[row, b]) / 2, 1e-320))
+            losses[p, 2, at] += nll[row, b]
 
 
 def curves(counts: CascadeCounts) -> Curves:

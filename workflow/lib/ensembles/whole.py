@@ -16,7 +16,7 @@ from workflow.lib.ensembles.logits import BLOCK, LEAST, Logits, blocks, in_threa
 KEPT = 8  # sorted classes of each model and row
 SEARCH = 4000  # images from which on the search for weights begins on every 8th of them
 STEPS = 30  # of Newton's method
-ENOUGH = 1e-12  # nats that the last step gains at most
+ENOUGH = 1e-7  # nats that the last step gains; what another would gain is far below its square
 
 
 class Members:
@@ -64,7 +64,13 @@ class Block:
 
 
 def read_blocks(
-    logits: Logits, threads: int, memory: float, *, whole: bool, factors: np.ndarray | None = None
+    logits: Logits,
+    threads: int,
+    memory: float,
+    *,
+    whole: bool,
+    pairs: bool = True,
+    factors: np.ndarray | None = None,
 ) -> Iterator[Block]:
     """Read and calibrate logits block by block.
 
@@ -76,6 +82,8 @@ def read_blocks(
         Bytes of a block.
     whole : bool
         Whether exponentials and sorted classes are needed, too.
+    pairs : bool
+        And whether roots and squares are.
     factors : ndarray of float64, shape (models, examples), optional
         What calibrated logits are multiplied by.
     """
@@ -100,9 +108,10 @@ def read_blocks(
             one = slice(model, model + 1), slice(count)
             kernels.sort_rows(values, 0, order[one], kept[one])
             np.exp(own, out=exponentials[one])
-            np.sqrt(exponentials[one], out=roots[one])
             sums[one] = exponentials[one].sum(axis=2)
-            squares[one] = np.einsum("mrc,mrc->mr", exponentials[one], exponentials[one])
+            if pairs:
+                np.sqrt(exponentials[one], out=roots[one])
+                squares[one] = np.einsum("mrc,mrc->mr", exponentials[one], exponentials[one])
 
     for rows in blocks(examples, size):
         count = rows.stop - rows.start
@@ -214,7 +223,7 @@ class _Search:
                 if gain < enough:
                     best[own] = proposed
                     active[e] = False
-                    converged[e] = nll[e] > 1e-9
+                    converged[e] = nll[e] > 10 * enough
             if not active.any():
                 break
         return best, np.where(active, loss, nll), converged

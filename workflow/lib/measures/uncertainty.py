@@ -86,8 +86,7 @@ def confidence_scores(
         risk at 80 % coverage. First of all examples, then without each group; NaN where none is
         left.
     """
-    # A stable sort, or results would depend on the processor.
-    order = np.argsort(-log_confidence, kind="stable")
+    order = np.argsort(-log_confidence)
     sorted_group = np.full(len(order), -2) if group is None else group[order]
     found = np.full((1 + GROUPS, len(OF_CONFIDENCES)), np.nan)
     error = 1.0 - right[order]
@@ -119,10 +118,11 @@ def _walk(log_confidence, error, group, found, groups):
         gaps[0, place] += gap
         if groups:
             gaps[1 + group[i], place] += gap
+    sizes = np.zeros(groups + 1, np.int64)
+    for i in range(len(error) * (groups > 0)):
+        sizes[1 + group[i]] += 1
     for left_out in range(-1, groups):
-        count = 0
-        for i in range(len(error)):
-            count += group[i] != left_out
+        count = len(error) - (sizes[left_out + 1] if left_out >= 0 else 0)
         if count == 0:
             continue
         at_coverage = int(np.ceil(COVERAGE * count - 1e-9))
