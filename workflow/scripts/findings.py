@@ -50,7 +50,8 @@ def findings(
         Where each model's weights or outputs are.
     """
     known = Manifest.read(manifest)
-    test, held_out = known.splits["test"], len(known.splits["calibration"].labels)
+    test, own = known.splits["test"], known.splits.get("calibration")
+    held_out = len(own.labels) if own else 0  # of answers alone, nothing is
     table, every = read_table(models), read_table(pairs)
     names = dict(zip(table["model"], table["name"].astype(str), strict=True))
     found = read_arrays(answers)

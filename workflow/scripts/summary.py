@@ -51,11 +51,9 @@ def summary(
     rows = claims.main_pairs(read_table(pairs), combination)
     found = []
     if len(rows) >= LEAST:
-        found += [
-            claims.inconsistency_grows(rows),
-            claims.improvement_is_linear(rows),
-            claims.conversion_grows(rows),
-        ]
+        found.append(claims.inconsistency_grows(rows))
+        if combination != "confident" or rows["improvement"].notna().any():
+            found += [claims.improvement_is_linear(rows), claims.conversion_grows(rows)]
     asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
         (classes, claims.models_specialise),
         (first, lambda table: claims.low_accuracy_helps(table, combination)),
@@ -86,7 +84,10 @@ def page(
     answers : DataFrame
         `question`, `answer` and `detail`.
     """
-    means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
+    means = {
+        "unstated": "",
+        "confident": " Of two models, an ensemble takes the more confident one's answer.",
+    }.get(combination, f" Ensembles take the mean {combination}.")
     lines = [
         f"# {markdown(title)}",
         "",

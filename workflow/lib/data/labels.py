@@ -5,6 +5,7 @@ class, or its index from 0. All rows are test images, unless the file says which
 """
 
 import csv
+import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -59,7 +60,7 @@ def read(
     Parameters
     ----------
     path : str
-        CSV file with the columns `id`, `label` and perhaps `split`; .tsv with tabs.
+        CSV file with the columns `id`, `label` and perhaps `split`; .tsv with tabs; or .gz of one.
     splits : mapping
         Not used: the file says what there is.
     classes : str, optional
@@ -112,7 +113,7 @@ def read_names(path: str) -> list[str]:
     InputError
         If the file cannot be read, or has no column of names.
     """
-    if path.endswith((".csv", ".tsv")):
+    if path.removesuffix(".gz").endswith((".csv", ".tsv")):
         rows = [row for _, row in rows_of(path, ())]
         column = next((name for name in NAMES if rows and name in rows[0]), None)
         if column is None:
@@ -129,7 +130,8 @@ def rows_of(path: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, 
     InputError
         If the file cannot be read, lacks one of the columns, or has a row of another length.
     """
-    reader = csv.reader(_text(path), delimiter="\t" if path.endswith(".tsv") else ",")
+    tabs = path.removesuffix(".gz").endswith(".tsv")
+    reader = csv.reader(_text(path), delimiter="\t" if tabs else ",")
     try:
         heads = [head.strip() for head in next(reader, [])]
         lacking = [column for column in columns if column not in heads]
@@ -152,10 +154,11 @@ def rows_of(path: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, 
 
 def _text(path: str) -> list[str]:
     refuse_special(path)
+    open_text = gzip.open if path.endswith(".gz") else open
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open_text(path, "rt", encoding="utf-8-sig", newline="") as file:
             return file.readlines()
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
 
 

@@ -83,16 +83,32 @@ def has_several(study: Any) -> bool:
 
 
 FIGURES = (
-    Figure("pareto", "choose", "Accuracy against cost"),
+    Figure("pareto", "choose", "Accuracy against cost", lambda study: study.has_logits),
+    Figure("map", "different", "Map", lambda study: len(study.models) > 2),
+    Figure("clusters", "different", "Clusters", lambda study: len(study.models) > 2),
+    Figure("votes", "different", "Votes", lambda study: not study.has_logits),
     Figure("figure1", "inconsistency", "Figure 1", has_several, published=True),
-    Figure("figure2", "inconsistency", "Figure 2", has_several, published=True),
+    Figure(
+        "figure2",
+        "inconsistency",
+        "Figure 2",
+        lambda study: has_several(study) and study.has_gains,
+        published=True,
+    ),
     Figure("figure8", "inconsistency", "Figure 8", has_several, published=True),
-    Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
+    Figure("figure3", "specialisation", "Figure 3", lambda study: study.has_angles),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
-    Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
+    Figure(
+        "figure5", "ensembles", "Figure 5", lambda study: study.has_logits and study.greedy.bases
+    ),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
-    Figure("sensitivity", "sensitivity", "Sensitivity", has_several),
+    Figure(
+        "sensitivity",
+        "sensitivity",
+        "Sensitivity",
+        lambda study: has_several(study) and study.has_logits,
+    ),
 )
 
 PUBLISHED = [figure.name for figure in FIGURES if figure.published]
@@ -105,7 +121,7 @@ def drawable(study: Any) -> list[str]:
     Parameters
     ----------
     study
-        With `models`, `pairs`, `greedy.bases`, `features.models` and `downstream`.
+        As `workflow.lib.study.complete.Study`.
 
     Returns
     -------

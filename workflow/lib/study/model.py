@@ -32,7 +32,7 @@ from workflow.lib.study.fields import (
     Slug,
     Strict,
 )
-from workflow.lib.study.networks import MODELS, PRETRAINING, Model, Network
+from workflow.lib.study.networks import MODELS, PRETRAINING, WEIGHTLESS, Model, Network
 from workflow.lib.study.recipe import Recipe
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
@@ -257,6 +257,9 @@ class StudyFile(File):
     """How networks are run over images."""
     pairs: list[Pair[str]] = []
     """Pairs of models to look at closely."""
+    ensembles: Annotated[dict[str, Keys], Field(json_schema_extra=KEYS_ARE_SLUGS)] = {}
+    """Named ensembles to score beside all pairs and the recommended ones: each a list of models, the
+    first of a cascade being the cheapest."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Which images greedy ensembles are selected on in what figures and tables stress: `held-out`,
     the calibration split, or `paper`, the very test images that are scored. Both are computed."""
@@ -313,7 +316,12 @@ class StudyFile(File):
         """Models that are run on the images of the further task."""
         shown = {self.base, *self.probed}
         named = self.downstream.models if self.downstream else None
-        return self._chosen(named, lambda key, own: key in shown and own.kind != "logits")
+        return self._chosen(named, lambda key, own: key in shown and own.kind not in WEIGHTLESS)
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether all that is known of any model are its answers."""
+        return bool(self.models) and all(own.kind == "answers" for own in self.models.values())
 
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]
