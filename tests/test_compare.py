@@ -1,5 +1,7 @@
 """Files of logits, compared without images and without a configuration."""
 
+import json
+import re
 import subprocess
 import sys
 
@@ -147,3 +149,23 @@ def test_a_comparison_prints_its_answer(tmp_path):
     empty = pd.DataFrame()
     (tmp_path / "report.html").touch()
     assert str(Comparison(tmp_path, *5 * [empty])) == f"Report: {tmp_path}/report.html"
+
+
+def test_the_notebook_says_what_it_shows(compared):
+    checkout = compared[0].parents[1]
+    notebook = json.loads((checkout / "docs/compare.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    script = "\n".join("".join(cell["source"]) for cell in cells)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=checkout / "docs", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shown = next(
+        "".join(output["text"]) for cell in cells for output in cell["outputs"] if "text" in output
+    )
+    # Numbers differ in their last digits between processors.
+    words = [
+        [re.sub(r"[−+]?[\d.,]+", "0", line) for line in text.splitlines()]
+        for text in (shown, done.stdout.replace(f"{checkout}/", ""))
+    ]
+    assert words[0][-1] == words[1][-1] == "Report: results/digits/report.html"
+    assert len(words[0]) == pytest.approx(len(words[1]), abs=2)

@@ -18,6 +18,7 @@ import argparse
 import importlib
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -47,6 +48,9 @@ MOST = 10_000  # held-out images
 SHARE = 5  # one of so many images is held out
 ANSWER = "findings"  # the rule whose results are the answer
 SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".csv")
+CALLED = re.compile(r"run_script\((\w+), snakemake\)")
+"""What a script calls, when Snakemake runs it."""
+
 USAGE = "make compare A=a.npz B=b.npz LABELS=labels.csv"
 
 
@@ -236,7 +240,8 @@ class _Jobs:
             start = time.monotonic()
             script = Path(job.rule.basedir, job.rule.script).resolve().relative_to(ROOT)
             module = importlib.import_module(".".join(script.with_suffix("").parts))
-            function = getattr(module, script.stem)
+            called = CALLED.search(script.read_text(encoding="utf-8"))
+            function = getattr(module, called.group(1) if called else script.stem)
             for path in job.output:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             function(**arguments_of(function, job))

@@ -97,7 +97,7 @@ rule report:
         summary="<results>/summary.tsv",
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
-        manifest="<results>/dataset/manifest.tsv" if "pareto" in STUDY.figures else [],
+        manifest="<results>/dataset/manifest.tsv" if "novelty" in STUDY.tables else [],
     output:
         html="<results>/report.html",
     log:

@@ -4,6 +4,7 @@ Nothing here opens a file: contents come in as bytes and tables, and go out as w
 shows.
 """
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +17,7 @@ from workflow.lib.study.figures import FIGURES, SECTIONS
 TABLES = {
     "recommendations": ("choose", "Recommendations", "ensembles, best on held-out images first"),
     "lookup": ("different", "Two models", "look up any pair"),
-    "novelty": ("different", "Each model", "its errors beside the base's, and beside new seeds'"),
+    "novelty": ("different", "Each model", "its errors beside the base's"),
     "table1": ("models", "Table 1", "the base and the models of the main analyses"),
     "table2": ("models", "Table 2", "models of high accuracy"),
     "table3": ("models", "Table 3", "models of low accuracy"),
@@ -99,6 +100,7 @@ LOOKED_UP = {
 """What the look-up says of a pair: label, scale, decimals and unit."""
 
 MOST_PAIRS = 20_000  # that a page holds for looking up
+PLAIN = 500_000  # bytes up to which text is put into a page as it is
 
 
 def anchor(stem: str) -> str:
@@ -112,6 +114,15 @@ def titled(place: str) -> dict[str, str]:
     titles = {anchor(figure.name): figure.title for figure in FIGURES}
     _, short, rest = TABLES.get(place, ("", titles.get(place, plain.capitalize()), ""))
     return {"short": short, "title": f"{short}: {rest}" if rest else short}
+
+
+def attach(stem: str, kind: str, content: bytes) -> dict:
+    """Put a file into the page to be saved: text that is large, packed."""
+    label = "table" if kind == "tsv" else kind.upper()
+    if len(content) <= PLAIN or kind not in ("tsv", "svg"):
+        return {"name": f"{stem}.{kind}", "kind": label, "href": page.data_uri(content, kind)}
+    packed = page.data_uri(gzip.compress(content, mtime=0), "gz")
+    return {"name": f"{stem}.{kind}.gz", "kind": f"{label} (gzip)", "href": packed}
 
 
 def figure(stem: str, drawings: Mapping[str, bytes], tsv: bytes | None, caption: str) -> dict:
@@ -137,11 +148,11 @@ def figure(stem: str, drawings: Mapping[str, bytes], tsv: bytes | None, caption:
     files = [
         {"name": f"{stem}.{kind}", "kind": kind.upper(), "href": None}
         if kind == shown
-        else {"name": f"{stem}.{kind}", "kind": kind.upper(), "href": page.data_uri(content, kind)}
+        else attach(stem, kind, content)
         for kind, content in drawings.items()
     ]
     if tsv:
-        files.append({"name": f"{stem}.tsv", "kind": "table", "href": page.data_uri(tsv, "tsv")})
+        files.append(attach(stem, "tsv", tsv))
     return {
         "kind": "figure",
         **names,
@@ -192,8 +203,7 @@ def table(
         notes.append("Intervals are of 95 %.")
     if "†" in "".join(cell.text for row in view.rows for cell in row):
         notes.append("† The fit of this temperature did not converge.")
-    file = {"name": f"{stem}.tsv", "kind": "table"}
-    files = [file | {"href": page.data_uri(content, "tsv")}] if content else []
+    files = [attach(stem, "tsv", content)] if content else []
     return {
         "kind": "table",
         **titled(stem),
@@ -253,7 +263,7 @@ def lookup(
         "names": sorted(names, key=str.casefold),
         # Nothing in it may end the element that holds it.
         "data": json.dumps(data, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c"),
-        "files": [{"name": "pairs.tsv", "kind": "table", "href": page.data_uri(content, "tsv")}],
+        "files": [attach("pairs", "tsv", content)],
     }
 
 

@@ -38,7 +38,7 @@ LEAST = 3  # models of which a mean has an interval
 POINTS, DOTS = 72, 300  # in an inch, of the figures' SVG and PNG
 
 KINDS = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
-KINDS["tsv"] = "text/tab-separated-values"
+KINDS |= {"tsv": "text/tab-separated-values", "gz": "application/gzip"}
 
 """Kinds of numbers: a fraction shown in per cent, a difference of such, a whole number, any other
 number, and a p-value."""
@@ -195,7 +195,7 @@ def data_uri(content: bytes, kind: str) -> str:
     Parameters
     ----------
     content : bytes
-    kind : {'svg', 'png', 'pdf', 'tsv'}
+    kind : {'svg', 'png', 'pdf', 'tsv', 'gz'}
     """
     return f"data:{KINDS[kind]};base64,{base64.b64encode(content).decode()}"
 
