@@ -167,6 +167,8 @@ def _reduced(study: Mapping) -> Mapping:
 
     if isinstance(study.get("pairs"), list):
         study["pairs"] = [pair for pair in study["pairs"] if not loses(pair)]
+    if loses(study.get("bases")):
+        study["bases"] = [key for key in study["bases"] if key not in gone]
     for section, name in LISTS:
         keys = study.get(section, {}).get(name)
         if loses(keys):
