@@ -55,8 +55,8 @@ def features(
         `statistic` and `direction`; the dimensions kept of the base and of the model; `l2`,
         `loss` and `converged` of the probe; its test accuracy with Wilson's 95 % interval.
     right : str
-        File to write, .npz: `right`, bool, (probes, images): what the probes of a share get right of
-        the test images, in the order of the table; and `share`, (probes,).
+        File to write, .npz: `right`, bool, (probes, images): what the probes of a share get right
+        of the test images, in the order of the table; and `share`, (probes,).
     base, model : str
         Keys of the two models.
     data : str

@@ -10,12 +10,14 @@ import itertools
 import pandas as pd
 
 from workflow.lib.ensembles.counts import read_counts
+from workflow.lib.measures.bases import X, average, compare, two_way_mean
 from workflow.lib.measures.pairs import PairCounts, pair_table
 from workflow.lib.measures.statistics import correlation, mean_interval, slope
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, dimensions_needed
 from workflow.lib.study.categories import BASE, CATEGORIES
 
+QUANTITIES = [X, "improvement", "conversion_rate"]
 CHOICES = ["combination", "temperature", "protocol", "replacement", "statistic", "direction"]
 
 
@@ -28,6 +30,7 @@ def variants(
     table: str,
     chosen: dict[str, str],
     target: float,
+    bases: list[str],
 ) -> None:
     """Write a table of numbers, a row each variant.
 
@@ -48,9 +51,11 @@ def variants(
         The study's own choices, but for the replacement, which is none.
     target : float
         Accuracy to reach by compression, as a share of that on all of the base's features.
+    bases : list of str
+        Keys of the models that each serve as the base, over which numbers of pairs are averaged.
     """
     known = read_table(models).set_index("model")
-    rows = of_pairs(*read_counts(counts), known)
+    rows = of_pairs(*read_counts(counts), known, bases)
     if isinstance(greedy, str):
         rows += of_greedy(read_table(greedy))
     if features:
@@ -67,21 +72,26 @@ def variants(
     write_table(table, result)
 
 
-def of_pairs(keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame) -> list[dict]:
+def of_pairs(
+    keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame, bases: list[str]
+) -> list[dict]:
     """Numbers of figure 2, under each combination and at each kind of temperatures."""
     rows = []
     for kind, own in counts.items():
         table = pair_table(own, keys)
+        for member in (1, 2):
+            for column in ("name", "category"):
+                table[f"{column}_{member}"] = table[f"model_{member}"].map(known[column])
         groups = table[["model_1", "model_2"]].map(known["group"].get)
-        main = groups.isin([BASE, "main"]).all(axis=1) & (groups == BASE).any(axis=1)
+        table["main"] = groups.isin([BASE, "main"]).all(axis=1)
         for combination in own.converted:
-            pairs = table[main & (table["combination"] == combination)]
-            x = pairs["error_inconsistency"]
+            pairs = compare(table, combination, QUANTITIES, bases)
+            x, gain = average(pairs.values[X]), average(pairs.values["improvement"])
             numbers = {
-                "slope": slope(x, pairs["improvement"]),
-                "correlation": correlation(x, pairs["improvement"]),
-                "improvement": mean_interval(pairs["improvement"]),
-                "conversion_rate": mean_interval(pairs["conversion_rate"]),
+                "slope": slope(x, gain),
+                "correlation": correlation(x, gain),
+                "improvement": two_way_mean(pairs.values["improvement"]),
+                "conversion_rate": two_way_mean(pairs.values["conversion_rate"]),
             }
             rows += [
                 {"number": number, "combination": combination, "temperature": kind} | _value(value)
