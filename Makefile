@@ -48,6 +48,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py

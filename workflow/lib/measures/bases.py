@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workflow.lib.measures.pairs import LEAST
 from workflow.lib.study.categories import BASE, CATEGORIES
 
 X = "error_inconsistency"
-LEAST = 20
-"""Discordant images below which what is computed of them alone says nothing."""
 
 
 @dataclass(frozen=True)

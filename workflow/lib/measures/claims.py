@@ -199,7 +199,8 @@ def improvement_is_linear(compared: Compared) -> Finding:
     whole = resampled(compared.of(X, "improvement"), prepare_plain, resampling.slope)
     x, y = average(values[X]), average(values["improvement"])
     r, low, high = correlation(x, y)
-    share, p = bend(x, y)
+    known = ~(np.isnan(x) | np.isnan(y))
+    share, p = bend(x[known], y[known])
     constant = whole.value - excess.value
     evidence = (
         f"Slope {_number(whole)} points of accuracy for one of inconsistency{_over(compared)}, of "

@@ -132,8 +132,9 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
 
-    Where there are several bases, a dot is the mean of a category with one of them. An interval too wide for the panel runs off it. Intervals of two models (t = 12.7) would cross
-    it and say nothing: they are left out.
+    Where there are several bases, a dot is the mean of a category with one of them. An interval too
+    wide for the panel runs off it. Intervals of two models (t = 12.7) would cross it and say
+    nothing: they are left out.
 
     Parameters
     ----------
