@@ -193,6 +193,7 @@ def test_complete_recipes(study):
     assert networks["seed-1"].recipe == recipe | {"head": "trained", "seed": 1}
     assert networks["tuned"].recipe == recipe | {
         "head": "fine-tuned",
+        "seed": 13,
         "epochs": 3,
         "input": larger,
     }
@@ -293,7 +294,8 @@ LEARNERS = {"base", "seed-1", "tuned", "distilled", "strong", "simclr", "clip", 
         ({"recipe.weight_decay": 0.1}, LEARNERS),
         ({"recipe.label_smoothing": 0.1}, {"base", "seed-1", "tuned", "strong", "shades"}),
         ({"recipe.shift": 0}, LEARNERS - {"simclr"}),
-        ({"recipe.seed": 9}, LEARNERS - {"seed-1"} | {"linear"}),
+        ({"recipe.seed": 9}, {"base", "linear"}),
+        ({"seed": 1000}, LEARNERS | {"linear"}),
         ({"recipe.architecture": "test_vit"}, LEARNERS | {"brought"}),
         ({"pretraining.shades.epochs": 9}, {"shades"}),
         ({"pretraining.clip.templates": ["{}"]}, {"clip", "zero"}),

@@ -126,7 +126,8 @@ def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _seed_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find trainings that would begin with the same weights and see images in the same order."""
     first: dict[int, str] = {}
-    for network in study.networks if not study.shared_seeds else []:
+    known = [*study.models.values(), *study.pretraining.values()]
+    for network in known if not study.shared_seeds else []:
         if not isinstance(network, Learnt) or network.seed is None:
             continue
         other = first.setdefault(network.seed, network.path[1])
