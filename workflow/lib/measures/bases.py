@@ -69,6 +69,8 @@ def compare(
     Compared
     """
     rows = pairs[pairs["main"].astype(bool) & (pairs["combination"] == combination)]
+    if not bases and "with_base" in rows:
+        rows = rows[rows["with_base"].astype(bool)]
     columns = [column for column in columns if column in rows]
     sides = []
     for own, other in ((1, 2), (2, 1)):
