@@ -58,6 +58,7 @@ MEASURES = {
     "both_right": ("Both right (%)", SHARE),
     "both_wrong": ("Both wrong (%)", SHARE),
     "average_precision": ("Average precision (%)", SHARE),
+    "ece": ("Calibration error (%)", SHARE),
     "ece_before": ("Calibration error before (%)", SHARE),
     "ece_after": ("Calibration error after (%)", SHARE),
     "improvement": ("Improvement (points)", GAIN),

@@ -200,8 +200,7 @@ class Study:
     def tables(self) -> list[str]:
         """Tables for its report that no figure draws."""
         if self.answers_alone:
-            shown = {"calibration": self.confident, "class_specialisation": self.pairs}
-            return [table for table, has in shown.items() if has]
+            return ["class_specialisation"] if self.pairs else []
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
                   "recommendations": "pareto"}  # fmt: skip
         return [table for table, figure in wanted.items() if figure in self.figures]
