@@ -41,6 +41,7 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _key_mistakes(study)
     yield from _model_mistakes(study)
     yield from _pair_mistakes(study)
+    yield from _ensemble_mistakes(study)
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
     yield from _control_mistakes(study)
@@ -208,6 +209,16 @@ def _pair_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("pairs", place), f'pairs the model "{first}" with itself'
         if any({first, second} == {*earlier} for earlier in study.pairs[:place]):
             yield ("pairs", place), f"gives the pair of {first} and {second} twice"
+
+
+def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for name, members in (study.ensembles or {}).items():
+        if not is_slug(name):
+            yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
+        for place, key in enumerate(members or []):
+            yield from _unknown_model(key, ("ensembles", name, place), study)
+        if members and len(members) < 2:
+            yield ("ensembles", name), "an ensemble has at least two models"
 
 
 def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake]:

@@ -37,8 +37,8 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
          "logits": "external", "answers": "answers"}  # fmt: skip
 """The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
 
-STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "probes", "downstream",
-          "sensitivity", "figures", "report")  # fmt: skip
+STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "combining", "probes",
+          "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
 
@@ -171,6 +171,7 @@ class Study:
     accuracy_tolerance: float
     extraction: dict
     pairs: list[list[str]]
+    ensembles: dict[str, list[str]]
     groups: dict[str, list]
     models: dict[str, Model]
     networks: dict[str, Network]
@@ -325,7 +326,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     chosen = {"bases": file.bases, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
     as_written = ("title", "dataset", "band", "protocol", "accuracy_tolerance", "pairs",
-                  "groups")  # fmt: skip
+                  "ensembles", "groups")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},

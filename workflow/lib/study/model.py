@@ -257,6 +257,9 @@ class StudyFile(File):
     """How networks are run over images."""
     pairs: list[Pair[str]] = []
     """Pairs of models to look at closely."""
+    ensembles: Annotated[dict[str, Keys], Field(json_schema_extra=KEYS_ARE_SLUGS)] = {}
+    """Named ensembles to score beside all pairs and the recommended ones: each a list of models, the
+    first of a cascade being the cheapest."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Which images greedy ensembles are selected on in what figures and tables stress: `held-out`,
     the calibration split, or `paper`, the very test images that are scored. Both are computed."""
