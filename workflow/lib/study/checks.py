@@ -21,8 +21,8 @@ from workflow.lib.study.recipe import Cropped, Labelled, Learnt
 LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("downstream", "models"))
 """Where analyses name models."""
 
-NEED_LOGITS = ("ensemble", "protocol", "greedy", "features", "downstream", "recipe", "pretraining",
-               "extraction", "accuracy_tolerance")  # fmt: skip
+NEED_LOGITS = ("ensemble", "ensembles", "protocol", "greedy", "features", "downstream", "recipe",
+               "pretraining", "extraction", "accuracy_tolerance")  # fmt: skip
 """Keys that say nothing to answers alone."""
 
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
