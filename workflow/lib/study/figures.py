@@ -68,11 +68,13 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("figure1", "inconsistency", "Figure 1", published=True),
     Figure("figure2", "inconsistency", "Figure 2", published=True),
+    Figure("nats", "inconsistency", "Added nats"),
     Figure("figure8", "inconsistency", "Figure 8", published=True),
     Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
     Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
     Figure("pareto", "ensembles", "Pareto front"),
+    Figure("risk", "ensembles", "Risk and coverage"),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
     Figure("sensitivity", "sensitivity", "Sensitivity"),
