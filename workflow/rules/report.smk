@@ -63,7 +63,7 @@ rule report:
             *expand("<results>/{table}.tsv", table=STUDY.tables),
         ],
         sheets=expand(
-            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]
+            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.sheets]
         ),
         summary="<results>/summary.tsv",
         models="<results>/models.tsv",

@@ -54,8 +54,8 @@ COMPARED = [
 ]  # fmt: skip
 COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
     "class_specialisation": [
-        "pair", "what", "class", "examples", "theta", "accuracy_1", "accuracy_2", "p_holm",
-        "specialist",
+        "pair", "what", "class", "examples", "theta", "advantage", "accuracy_1", "accuracy_2",
+        "p_holm", "specialist",
     ],
     "first": [
         "base_name", "name", "category", "objective", "train_data", "accuracy", "gain", "raises",

@@ -44,11 +44,9 @@ def summary(
         Which combination of several models to take.
     """
     rows = claims.main_pairs(read_table(pairs), combination)
-    found = [
-        claims.inconsistency_grows(rows),
-        claims.improvement_is_linear(rows),
-        claims.conversion_grows(rows),
-    ]
+    found = [claims.inconsistency_grows(rows)]
+    if combination != "confident" or rows["improvement"].notna().any():
+        found += [claims.improvement_is_linear(rows), claims.conversion_grows(rows)]
     asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
         (classes, claims.models_specialise),
         (first, lambda table: claims.low_accuracy_helps(table, combination)),
@@ -73,7 +71,10 @@ def page(found: list[Claim], title: str, combination: str) -> str:
     combination : str
         Which combination of several models they are of.
     """
-    means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
+    means = {
+        "unstated": "",
+        "confident": " Of two models, an ensemble takes the more confident one's answer.",
+    }.get(combination, f" Ensembles take the mean {combination}.")
     lines = [
         f"# {markdown(title)}: which of the paper's claims hold",
         "",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workflow.lib.measures.statistics import bend, correlation, mean_interval, slope
-from workflow.lib.study.categories import CATEGORIES
+from workflow.lib.study.categories import CATEGORIES, ORDER
 
 YES, NO, UNCLEAR = "yes", "no", "unclear"
 BEND = 0.05  # of the variance: what a parabola explains beyond a line that still is a line
@@ -112,7 +112,7 @@ def models_specialise(classes: pd.DataFrame) -> Claim:
     keys = ["pair", "name_1", "name_2", "category"]
     for (_, first, second, category), group in rows.groupby(keys, sort=False):
         special = int(group["specialist"].notna().sum())
-        counts.setdefault(CATEGORIES.index(category), []).append(special)
+        counts.setdefault(ORDER.index(category), []).append(special)
         listed.append(f"{first} and {second} {special} of {len(group)}")
     if len(counts) < 2:
         holds = UNCLEAR
@@ -179,7 +179,7 @@ def divergence_compresses(features: pd.DataFrame) -> Claim:
     rows = features[(features["panel"] == "needed") & (features["what"] == "model")]
     most = rows["dimensions"].max()
     needed = rows["dimensions"].fillna(1.0 if np.isnan(most) else 2 * most)
-    r, low, high = correlation(rows["category"].map(CATEGORIES.index), needed, rank=True)
+    r, low, high = correlation(rows["category"].map(ORDER.index), needed, rank=True)
     means = rows.groupby("category", sort=False)["dimensions"].mean()
     listed = ", ".join(
         f"{name} {value:.0f}" if pd.notna(value) else f"{name} never"

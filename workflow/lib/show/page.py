@@ -83,6 +83,7 @@ MEASURES = {
     "nll_after": ("Negative log-likelihood after", PLAIN),
     "error_consistency": ("Error consistency (κ)", PLAIN),
     "theta": ("Angle θ (rad)", PLAIN),
+    "advantage": ("Accuracy of model 1 over 2 (points)", GAIN),
     "only_1": ("Only model 1 right", COUNT),
     "only_2": ("Only model 2 right", COUNT),
     "p": ("p", P),

@@ -8,7 +8,7 @@ import pandas as pd
 from workflow.lib.run.errors import InputError
 from workflow.lib.show import escape
 from workflow.lib.show.numbers import is_lopsided
-from workflow.lib.study.categories import BASE, CATEGORIES
+from workflow.lib.study.categories import BASE, ORDER
 
 # The groups of models in each table.
 TABLES = {1: (BASE, "main"), 2: ("high",), 3: ("low",), 4: ("others",)}
@@ -54,7 +54,7 @@ def select_models(
     if strange:
         raise ValueError(f"models of unknown group: {', '.join(sorted(map(str, strange)))}")
     table = compare_with_base(models, pairs[pairs["combination"] == combination])
-    order = table["category"].map([BASE, *CATEGORIES].index)
+    order = table["category"].map(ORDER.index)
     table = table.loc[order.sort_values(kind="stable").index]
     return {number: table[table["group"].isin(groups)] for number, groups in TABLES.items()}
 
