@@ -111,9 +111,7 @@ def _off(logits: Logits, pair: tuple[int, int], nll: float) -> float:
         values = w[0] * scaled[0] + w[1] * scaled[1]
         zed = logsumexp(values, axis=1, keepdims=True)
         p = np.exp(values - zed)
-        slope = [
-            ((p * own).sum(axis=1) - own[rows, logits.labels]).mean() for own in scaled
-        ]
+        slope = [((p * own).sum(axis=1) - own[rows, logits.labels]).mean() for own in scaled]
         return float((zed[:, 0] - values[rows, logits.labels]).mean()), np.array(slope)
 
     best = minimize(

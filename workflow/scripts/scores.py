@@ -167,7 +167,10 @@ def curves(
             continue
         kind = "single" if best.size == 1 else fitted["combination"][e]
         if kind in KINDS:
-            own = combined.log_confidence[e, KINDS.index(kind)], combined.right[e, KINDS.index(kind)]
+            own = (
+                combined.log_confidence[e, KINDS.index(kind)],
+                combined.right[e, KINDS.index(kind)],
+            )
         else:
             chosen = confident(combined.alone, ensembles[e])
             here = chosen, np.arange(len(chosen))

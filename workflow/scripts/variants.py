@@ -16,6 +16,11 @@ from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, dimensions_needed
 from workflow.lib.study.categories import BASE, CATEGORIES
 
+FURTHER = ("weighted", "confident")
+"""Combinations of pairs that are scored, and not counted."""
+
+CALIBRATED = "calibration"
+
 CHOICES = ["combination", "temperature", "protocol", "replacement", "statistic", "direction"]
 
 
@@ -23,6 +28,7 @@ def variants(
     *,
     counts: str,
     models: str,
+    scores: str,
     greedy: str | list[str],
     features: list[str],
     table: str,
@@ -37,6 +43,8 @@ def variants(
         Counts of pairs at several temperatures, as `counts` writes them.
     models : str
         Table of models.
+    scores : str
+        Table of scores: of combinations that have no counts.
     greedy : str or empty list
         Table of greedy ensembles, if there is one.
     features : list of str
@@ -51,6 +59,7 @@ def variants(
     """
     known = read_table(models).set_index("model")
     rows = of_pairs(*read_counts(counts), known)
+    rows += of_scores(*read_counts(counts), known, read_table(scores))
     if isinstance(greedy, str):
         rows += of_greedy(read_table(greedy))
     if features:
@@ -87,6 +96,31 @@ def of_pairs(keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame
                 {"number": number, "combination": combination, "temperature": kind} | _value(value)
                 for number, value in numbers.items()
             ]
+    return rows
+
+
+def of_scores(
+    keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame, scores: pd.DataFrame
+) -> list[dict]:
+    """The same under further combinations, at the temperatures of calibration; none converts."""
+    rows = []
+    own = counts[CALIBRATED]
+    table = pair_table(own, keys).drop_duplicates(["model_1", "model_2"])
+    groups = table[["model_1", "model_2"]].map(known["group"].get)
+    table = table[groups.isin([BASE, "main"]).all(axis=1) & (groups == BASE).any(axis=1)]
+    names = table["model_1"] + " + " + table["model_2"]
+    x, alone = table["error_inconsistency"], table[["accuracy_1", "accuracy_2"]].mean(axis=1)
+    of_accuracy = scores[(scores["score"] == "accuracy") & (scores["kind"] == "pair")]
+    for combination in FURTHER:
+        found = of_accuracy[of_accuracy["combination"] == combination].set_index("models")["value"]
+        gained = names.map(found) - alone
+        for number, value in {
+            "slope": slope(x, gained),
+            "correlation": correlation(x, gained),
+            "improvement": mean_interval(gained),
+        }.items():
+            row = {"number": number, "combination": combination, "temperature": CALIBRATED}
+            rows.append(row | _value(value))
     return rows
 
 

@@ -34,7 +34,9 @@ def test_curves_are_those_of_the_definition(examples, classes, threads, memory):
     grid = thresholds_of(read_alone(both).log_confidence, 7)
     counts = count_cascades(both, pairs, grid, threads=threads, memory=memory)
     found = curves(counts)
-    p = [softmax(x.astype(np.float64) / t, axis=1) for x, t in zip(logits, temperatures, strict=True)]
+    p = [
+        softmax(x.astype(np.float64) / t, axis=1) for x, t in zip(logits, temperatures, strict=True)
+    ]
     here = np.arange(examples)
     for place, (a, b) in enumerate(pairs):
         for j, threshold in enumerate(grid[a]):

@@ -143,8 +143,12 @@ def test_combinations_are_those_of_the_definition(examples, classes, threads, me
     for model in range(4):
         p = softmax(own[model], axis=1)
         np.testing.assert_array_equal(found.alone.top[model], p.argmax(axis=1))
-        np.testing.assert_allclose(found.alone.log_confidence[model], np.log(p.max(axis=1)), atol=1e-12)
-        np.testing.assert_allclose(found.alone.losses[model, 0], -np.log(p[here, labels]), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            found.alone.log_confidence[model], np.log(p.max(axis=1)), atol=1e-12
+        )
+        np.testing.assert_allclose(
+            found.alone.losses[model, 0], -np.log(p[here, labels]), rtol=1e-9, atol=1e-12
+        )
 
 
 def test_members_that_are_sure_of_different_classes_are_combined_all_the_same():
@@ -205,7 +209,12 @@ def test_votes_without_ties_are_those_of_scikit_learn():
 
 def scored(models=4, examples=400, classes=6):
     data = models_that_agree(models, examples, classes)
-    ensembles = [*((m,) for m in range(models)), *combinations(range(models), 2), (0, 1, 2), (1, 2, 3)]
+    ensembles = [
+        *((m,) for m in range(models)),
+        *combinations(range(models), 2),
+        (0, 1, 2),
+        (1, 2, 3),
+    ]
     group = groups(examples)
     logits = Logits(*data)
     weights = fit_weights(logits, ensembles)
@@ -221,7 +230,9 @@ def test_scores_of_all_combinations():
         right = combined.alone.right[list(members)]
         assert own["oracle"][0] == pytest.approx(right.any(axis=0).mean())
         if len(members) == 2:  # both right + only one right
-            assert own["oracle"][0] == pytest.approx((right.all(0).sum() + (right[0] ^ right[1]).sum()) / 400)
+            assert own["oracle"][0] == pytest.approx(
+                (right.all(0).sum() + (right[0] ^ right[1]).sum()) / 400
+            )
             assert np.isnan(own["vote"]).all()
         if len(members) > 2:
             assert own["vote"][0] == pytest.approx((vote(combined.alone, members) == labels).mean())
@@ -237,7 +248,7 @@ def test_scores_of_all_combinations():
 
 
 def test_losses_are_those_of_the_members_less_their_diversity():
-    data, ensembles, combined, found = scored()
+    data, ensembles, _, found = scored()
     own = [softmax(z, axis=1) for z in scaled(data[0], data[2])]
     here = np.arange(len(data[1]))
     for e, members in enumerate(ensembles):
@@ -245,7 +256,9 @@ def test_losses_are_those_of_the_members_less_their_diversity():
         mean = sum(own[m] for m in members) / len(members)
         spread = np.mean([((own[m] - mean) ** 2).sum(axis=1) for m in members])
         assert alone[BRIER] - found[e, 0, BRIER, 0] == pytest.approx(spread, abs=1e-12)
-        gap = np.log(mean[here, data[1]]) - np.mean([np.log(own[m][here, data[1]]) for m in members], 0)
+        gap = np.log(mean[here, data[1]]) - np.mean(
+            [np.log(own[m][here, data[1]]) for m in members], 0
+        )
         assert alone[NLL] - found[e, 0, NLL, 0] == pytest.approx(gap.mean(), abs=1e-12)
         assert (alone[[NLL, BRIER]] >= found[e, :2, [NLL, BRIER], 0].T - 1e-12).all()
 

@@ -87,7 +87,7 @@ def count_cascades(
     memory : float
         Bytes of calibrated logits in work.
     """
-    models, examples, _ = logits.shape
+    models = logits.shape[0]
     grid = np.broadcast_to(thresholds, (models, np.shape(thresholds)[-1]))
     places = np.array(pairs, np.int64).reshape(-1, 2)
     bins = grid.shape[1] + 1
@@ -105,7 +105,9 @@ def count_cascades(
         here = np.arange(len(labels))
         nll = np.log(block.sums) - block.scaled[:, here, labels]
         # Of one image all models together, since they are looked at together.
-        by_row = (np.ascontiguousarray(a.T) for a in (place, nll, np.exp(-nll), block.order[..., 0]))
+        by_row = (
+            np.ascontiguousarray(a.T) for a in (place, nll, np.exp(-nll), block.order[..., 0])
+        )
         arrays = block.exponentials, block.sums, block.order, labels, *by_row
         jobs = [
             (*arrays, places[part], images[part], first[part], right[part], losses[part])

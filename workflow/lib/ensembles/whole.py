@@ -340,9 +340,7 @@ class Alone:
         self.losses[:, 1, rows] = block.squares / block.sums**2 + 1 - 2 * np.exp(own)
 
 
-def read_alone(
-    logits: Logits, *, threads: int = 1, memory: float = 100e6
-) -> Alone:
+def read_alone(logits: Logits, *, threads: int = 1, memory: float = 100e6) -> Alone:
     """Read all logits once, for what models answer alone."""
     alone = Alone.empty(*logits.shape[:2])
     for block in read_blocks(logits, threads, memory, whole=True):

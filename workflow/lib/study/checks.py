@@ -217,6 +217,8 @@ def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
         for place, key in enumerate(members or []):
             yield from _unknown_model(key, ("ensembles", name, place), study)
+        if name in ("single", "pair", "triple", "cascade"):
+            yield ("ensembles", name), "the name is that of a recommended one; choose another"
         if members and len(members) < 2:
             yield ("ensembles", name), "an ensemble has at least two models"
 

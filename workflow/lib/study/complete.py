@@ -37,6 +37,9 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
          "logits": "external", "answers": "answers"}  # fmt: skip
 """The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
 
+CARDS = ("single", "pair", "triple", "cascade")
+"""Deployment cards of every study."""
+
 STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "combining", "probes",
           "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
@@ -135,6 +138,7 @@ class PublishedStudy:
     paper_rows: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
+    cards: ClassVar[list] = []
     sheets: ClassVar[list] = []
 
     @property
@@ -203,8 +207,27 @@ class Study:
         if self.answers_alone:
             return ["class_specialisation"] if self.pairs else []
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
-                  "recommendations": "pareto"}  # fmt: skip
+                  "recommendations": "pareto", "uncertainty": "risk"}  # fmt: skip
         return [table for table, figure in wanted.items() if figure in self.figures]
+
+    @property
+    def cards(self) -> list[str]:
+        """Names of its deployment cards: of what is recommended, and of the named ensembles."""
+        return [*CARDS, *self.ensembles] if self.has_logits else []
+
+    @property
+    def deployed(self) -> dict[str, dict]:
+        """What cards say of models: name, recipe and file of weights, by key."""
+        return {
+            key: {
+                "name": own.name,
+                "recipe": self.networks[key].recipe,
+                "file": self.networks[key].recipe.get(
+                    "logits", f"results/{self.name}/models/{key}/checkpoint.safetensors"
+                ),
+            }
+            for key, own in self.models.items()
+        }
 
     @property
     def paired(self) -> list[str]:

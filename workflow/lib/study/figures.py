@@ -68,6 +68,7 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("figure1", "inconsistency", "Figure 1", published=True),
     Figure("figure2", "inconsistency", "Figure 2", lambda study: study.has_gains, published=True),
+    Figure("nats", "inconsistency", "Added nats", lambda study: study.has_logits),
     Figure("figure8", "inconsistency", "Figure 8", published=True),
     Figure("map", "inconsistency", "Map", lambda study: len(study.models) > 2),
     Figure("clusters", "inconsistency", "Clusters", lambda study: len(study.models) > 2),
@@ -78,6 +79,7 @@ FIGURES = (
         "figure5", "ensembles", "Figure 5", lambda study: study.has_logits and study.greedy.bases
     ),
     Figure("pareto", "ensembles", "Pareto front", lambda study: study.has_logits),
+    Figure("risk", "ensembles", "Risk and coverage", lambda study: study.has_logits),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
     Figure("sensitivity", "sensitivity", "Sensitivity", lambda study: study.has_logits),

@@ -258,8 +258,8 @@ class StudyFile(File):
     pairs: list[Pair[str]] = []
     """Pairs of models to look at closely."""
     ensembles: Annotated[dict[str, Keys], Field(json_schema_extra=KEYS_ARE_SLUGS)] = {}
-    """Named ensembles to score beside all pairs and the recommended ones: each a list of models, the
-    first of a cascade being the cheapest."""
+    """Named ensembles to score beside all pairs and the recommended ones, each a list of models.
+    Each has a deployment card."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Which images greedy ensembles are selected on in what figures and tables stress: `held-out`,
     the calibration split, or `paper`, the very test images that are scored. Both are computed."""

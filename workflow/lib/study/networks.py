@@ -266,8 +266,8 @@ class LogitsModel(Model, Elsewhere):
     """File of logits, and features if it has them, from any framework, in place of a network.
     `objective`, `head` and `train_data` only say where they are from."""
     macs: Maybe[Positive] = None
-    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a place
-    in no cascade and on no Pareto front of multiply-adds."""
+    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a
+    place in no cascade and on no Pareto front of multiply-adds."""
 
     @property
     def has_features(self) -> bool:
