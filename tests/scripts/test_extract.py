@@ -153,8 +153,8 @@ from workflow.lib.models.inference import Inference
 from workflow.lib.outputs.store import write
 
 torch.set_num_threads(1)
-recipe = {"architecture": "test_vit", "options": {"img_size": 128, "patch_size": 32},
-          "input": {"size": 128, "mean": [0.5] * 3, "std": [0.5] * 3}}
+recipe = {"architecture": "test_vit", "options": {"img_size": 64, "patch_size": 32},
+          "input": {"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}}
 classifier = networks.Classifier(networks.create(recipe, 4000)).eval()
 for path, count in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
     images = Images([path], [0.5] * 3, [0.5] * 3, torch.device("cpu"))
@@ -171,7 +171,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     arguments = []
     for count in counts:
         path = tmp_path / f"{count}.npy"
-        np.lib.format.open_memmap(path, "w+", np.uint8, (count, 3, 128, 128)).flush()
+        np.lib.format.open_memmap(path, "w+", np.uint8, (count, 3, 64, 64)).flush()
         arguments += [str(path), str(count)]
     command = [sys.executable, "-c", MEMORY, *arguments]
     root = Path(__file__).resolve().parents[2]
@@ -179,5 +179,5 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     exact = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
     run = subprocess.run(command, cwd=root, env=exact, check=True, capture_output=True, text=True)
     few, many = (1024 * int(line) for line in run.stdout.split())
-    # Pixels of 352 MB more, or logits of 115 MB, would show.
+    # Pixels of 88 MB more, or logits of 115 MB, would show.
     assert many - few < 30e6, (few, many)

@@ -104,9 +104,12 @@ rule figure5:
 
 
 rule recommendations:
-    """Name the models of the pairs and triples worth their cost."""
+    """Name the models of pairs, triples and cascades worth their cost, and how to combine them."""
     input:
         selected="<results>/selection/recommendations.tsv",
+        cascades="<results>/cascades.tsv",
+        weights="<results>/combining/weights.tsv",
+        scores="<results>/scores.tsv",
     output:
         table="<results>/recommendations.tsv",
     log:
@@ -126,9 +129,10 @@ rule recommendations:
 
 
 rule pareto:
-    """Accuracy of single models, pairs and triples against their cost."""
+    """Accuracy of single models, pairs, triples and cascades against their cost."""
     input:
         table="<results>/recommendations.tsv",
+        curves="<results>/combining/curves.tsv",
     output:
         multiext("<results>/figures/pareto", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:

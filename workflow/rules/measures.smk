@@ -96,7 +96,7 @@ rule pairs:
         settings={
             "members": STUDY.described(),
             "band": STUDY.band,
-            "fitted_on": "calibration",
+            "fitted_on": "calibration" if STUDY.has_logits else "none",
         },
         code=fingerprint("pairs"),
     script:
@@ -130,7 +130,7 @@ rule specialisation:
     input:
         manifest="<results>/dataset/manifest.tsv",
         answers="<results>/answers.npz",
-        classes="<results>/pair_classes.npz",
+        classes="<results>/pair_classes.npz" if STUDY.has_logits else [],
     output:
         table="<results>/specialisation.tsv",
     log:
@@ -247,3 +247,59 @@ rule contact_sheet:
         code=fingerprint("figures/contact_sheet"),
     script:
         "../scripts/figures/contact_sheet.py"
+
+
+rule distances:
+    """Place all models on a map, and join them into clusters."""
+    input:
+        pairs="<results>/pairs.tsv",
+        models="<results>/models.tsv",
+    output:
+        map="<results>/figures/map.tsv",
+        clusters="<results>/figures/clusters.tsv",
+    log:
+        "<results>/logs/distances.log",
+    benchmark:
+        "<results>/benchmarks/distances.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=fingerprint("distances"),
+    script:
+        "../scripts/distances.py"
+
+
+rule map:
+    """All models in a plane: the nearer, the more consistent their errors."""
+    input:
+        table="<results>/figures/map.tsv",
+    output:
+        multiext("<results>/figures/map", pdf=".pdf", svg=".svg", png=".png"),
+    log:
+        "<results>/logs/map.log",
+    benchmark:
+        "<results>/benchmarks/map.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=fingerprint("figures/map"),
+    script:
+        "../scripts/figures/map.py"
+
+
+rule clusters:
+    """Error inconsistency of all pairs, models that err alike side by side."""
+    input:
+        table="<results>/figures/clusters.tsv",
+    output:
+        multiext("<results>/figures/clusters", pdf=".pdf", svg=".svg", png=".png"),
+    log:
+        "<results>/logs/clusters.log",
+    benchmark:
+        "<results>/benchmarks/clusters.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        code=fingerprint("figures/clusters"),
+    script:
+        "../scripts/figures/clusters.py"

@@ -6,6 +6,7 @@ rule tables:
     input:
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
+        added="<results>/added.tsv" if "nats" in STUDY.figures else [],
         published_models=f"results/{STUDY.alongside.name}/models.tsv" if STUDY.paper_rows else [],
         published_pairs=f"results/{STUDY.alongside.name}/pairs.tsv" if STUDY.paper_rows else [],
     output:
@@ -72,14 +73,14 @@ rule report:
         tsvs=expand("<results>/figures/{figure}.tsv", figure=STUDY.figures),
         captions=expand(
             "workflow/report/{figure}.rst",
-            figure=[*STUDY.figures, "contact_sheet", "recommendations"],
+            figure=[*STUDY.figures, "contact_sheet", "recommendations", "uncertainty"],
         ),
         tables=[
             *expand("<results>/tables/table{n}.tsv", n=[1, 2, 3, 4]),
             *expand("<results>/{table}.tsv", table=STUDY.tables),
         ],
         sheets=expand(
-            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]
+            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.sheets]
         ),
         summary="<results>/summary.tsv",
         models="<results>/models.tsv",
@@ -110,4 +111,5 @@ rule study:
             figure=STUDY.figures,
             kind=["pdf", "svg", "png", "tsv"],
         ),
+        expand("<results>/deployment/{card}.json", card=STUDY.cards),
         STUDY.external_files,

@@ -22,6 +22,7 @@ log = logging.getLogger("uncorrelated")
 
 PAIR = ["pair", "model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category"]
 MEASURED = ["examples", "theta", "theta_low", "theta_high", "only_1", "only_2",
+            "advantage", "advantage_low", "advantage_high",
             "accuracy_1", "accuracy_1_low", "accuracy_1_high",
             "accuracy_2", "accuracy_2_low", "accuracy_2_high", "p"]  # fmt: skip
 SHOWN = 10  # classes without an image that are named

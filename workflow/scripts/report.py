@@ -42,26 +42,32 @@ TABLES = {
     "contact_sheet": ("specialisation", "Contact sheets", ""),
     "first": ("ensembles", "First members", "what to add first to each base"),
     "recommendations": ("ensembles", "Recommendations", "ensembles worth their cost"),
+    "uncertainty": ("ensembles", "Uncertainty", "how sure the recommended ones are"),
     "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
 }
 """Section, short name, and what a heading adds to it; in a section, tables follow its figures."""
 
 COMPARED = [
-    "name", "category", "objective", "train_data", "head", "temperature",
+    "name", "category", "objective", "train_data", "head", "temperature", "ece",
     "accuracy", "paper_accuracy", "error_inconsistency", "paper_error_inconsistency",
-    "ensemble_accuracy", "paper_ensemble_accuracy",
+    "ensemble_accuracy", "paper_ensemble_accuracy", "added", "added_best",
 ]  # fmt: skip
 COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
     "class_specialisation": [
-        "pair", "what", "class", "examples", "theta", "accuracy_1", "accuracy_2", "p_holm",
-        "specialist",
+        "pair", "what", "class", "examples", "theta", "advantage", "accuracy_1", "accuracy_2",
+        "p_holm", "specialist",
     ],
     "first": [
         "base_name", "name", "category", "objective", "train_data", "accuracy", "gain", "raises",
     ],
     "recommendations": [
-        "names", "size", "selection_accuracy", "accuracy", "gain", "parameters",
-        "images_per_second", "pareto", "pareto_speed",
+        "names", "kind", "size", "selection_accuracy", "accuracy", "gain", "as_good", "choice",
+        "choice_accuracy", "nll", "nll_gain", "coverage_at_risk", "macs", "exits", "parameters",
+        "images_per_second", "pareto", "pareto_parameters", "pareto_speed",
+    ],
+    "uncertainty": [
+        "kind", "names", "combination", "chosen", "accuracy", "nll", "nll_gain", "nll_diversity",
+        "brier", "ece", "auroc", "aurc", "augrc", "coverage_at_risk", "risk_at_coverage",
     ],
 }  # fmt: skip
 """Columns to show of tables that have more."""
@@ -79,6 +85,8 @@ NUMBERS = {
 CHOICES = {
     ("combination", "probability"): "mean of probabilities",
     ("combination", "logit"): "mean of logits",
+    ("combination", "weighted"): "weighted logits",
+    ("combination", "confident"): "the most confident model",
     ("temperature", "none"): "not calibrated",
     ("temperature", "calibration"): "temperatures of held-out images",
     ("temperature", "test"): "temperatures of the test images",
@@ -392,6 +400,8 @@ def variants(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, list[str]]]:
 def best_pair(recommendations: pd.DataFrame) -> str | None:
     """Name the first pair of a table of recommendations, and its gain; None if it has none."""
     pairs = recommendations[recommendations["size"] == 2]
+    if "kind" in pairs:
+        pairs = pairs[pairs["kind"] == "ensemble"]
     if pairs.empty:
         return None
     first = pairs.iloc[0]

@@ -61,7 +61,8 @@ def summary(
     compared = compare(read_table(pairs), combination, claims.COLUMNS, bases)
     known = _answers(answers, manifest)
     found = [claims.inconsistency_grows(compared, known)]
-    if {"improvement", "conversion_rate"} <= {*compared.values}:
+    gains = compared.values.get("improvement", np.array([np.nan]))
+    if not np.isnan(gains).all():
         found += [claims.improvement_is_linear(compared), claims.conversion_grows(compared)]
     if known:
         found.append(claims.models_specialise(compared, known))
@@ -102,7 +103,10 @@ def page(found: list[Claim], title: str, combination: str) -> str:
     combination : str
         Which combination of several models they are of.
     """
-    means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
+    means = {
+        "unstated": "",
+        "confident": " Of two models, an ensemble takes the more confident one's answer.",
+    }.get(combination, f" Ensembles take the mean {combination}.")
     lines = [
         f"# {markdown(title)}: which of the paper's claims hold",
         "",

@@ -52,6 +52,16 @@ PUBLISHED = {
     },
     "band": [0.74, 0.78],
 }
+ANSWERS = """
+study: answers
+dataset: {kind: labels, path: labels.csv}
+band: [0, 1]
+pairs: [[a, b]]
+models:
+  a: {category: base, answers: a.csv}
+  b: {category: arch, answers: b.csv}
+  again: {category: control, weights_of: a, answers: again.csv}
+"""
 ABSENT = object()
 
 SECTIONS = ["dataset", "band", "pairs", "recipe", "pretraining", "models"]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -169,8 +170,8 @@ MISTAKES = [
     ),
     (
         {"models.strong.seed": 13},
-        'models.strong.seed: 13 is also the seed of "tuned"; give each network that is trained a seed '
-        "of its own, or set shared_seeds: true if it is meant",
+        'models.strong.seed: 13 is also the seed of "tuned"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
     ),
     (
         {"pretraining.clip.seed": ABSENT},
@@ -550,3 +551,70 @@ def test_a_split_may_be_one_that_a_parquet_file_names(study, tmp_path):
     changes["models.tuned.data"] = ["extras"]
     (mistake,) = check(edited(study, changes), "small.yaml")
     assert 'there is no split "extras"' in mistake
+
+
+LOGITS = {"category": "arch", "logits": "b.npy"}
+ANSWERS_MISTAKES = [
+    ({"models.a.answers": "a.pkl"}, 'models.a.answers: "a.pkl" is not a file of answers'),
+    ({"models.again.weights_of": ABSENT},
+     "models.again.weights_of: the key is missing; a control has the weights of another model"),
+    ({"models.again.weights_of": "c"}, 'models.again.weights_of: there is no model "c"'),
+    ({"models.again.weights_of": "again"}, 'models.again.weights_of: "again" is a control itself'),
+    ({"models.b.weights_of": "a"}, "models.b.weights_of: has no effect with the category arch"),
+    ({"models.b": LOGITS},
+     "models.a.answers: b has more than answers; a study has answers of all its models, or none"),
+    ({"models.b.column": 3}, "models.b.column: must be text, not 3"),
+    ({"greedy": {"size": 3}}, "greedy: needs logits or networks, and all models have answers"),
+    ({"ensemble": "logit"}, "ensemble: needs logits or networks"),
+    ({"dataset.splits": {"calibration": 9}},
+     "dataset.splits: must name calibration and test and no other, with the kind labels"),
+    ({"dataset.skip_corrupt": True}, "dataset.skip_corrupt: has no effect with the kind labels"),
+    ({"models.b.seed": 1}, "models.b.seed: has no effect with answers from a file"),
+]  # fmt: skip
+
+
+def test_answers_alone_need_no_more_than_labels(answers):
+    assert check(answers, "answers.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"), ANSWERS_MISTAKES, ids=[text for _, text in ANSWERS_MISTAKES]
+)
+def test_each_mistake_about_answers_is_named_and_nothing_else(answers, changes, mistake):
+    (found,) = check(edited(answers, changes), "answers.yaml")
+    assert found.startswith(f"answers.yaml: {mistake}")
+
+
+def test_downstream_is_refused_once_for_each_reason(answers):
+    changes = {"downstream": {"kind": "voc", "path": "VOC2007"}}
+    found = check(edited(answers, changes), "f")
+    assert "f: downstream: needs logits or networks, and all models have answers alone" in found
+
+
+def test_a_column_is_one_of_the_file(answers, tmp_path):
+    path = str(tmp_path / "all.npz")
+    np.savez(path, answers=np.zeros((3, 2), int), models=["resnet", "vit"])
+    changes = {"models.a.answers": path, "models.a.column": "resnet", "models.b.answers": path}
+    (mistake,) = check(edited(answers, changes), "f")
+    assert mistake.startswith(f"f: models.b.column: the key is missing; {path} is of 2 models")
+    (mistake,) = check(edited(answers, changes | {"models.b.column": "vitt"}), "f")
+    assert mistake == f'f: models.b.column: {path} has no model "vitt"; did you mean "vit"?'
+    assert check(edited(answers, changes | {"models.b.column": "vit"}), "f") == []
+
+
+def test_labels_without_images_take_outputs_and_nothing_else(answers, tmp_path):
+    brought = {f"models.{key}": own | LOGITS for key, own in (
+        ("a", {}), ("b", {}), ("again", {}))}  # fmt: skip
+    brought["models.a"] = {"category": "base", "logits": "a.npy"}
+    splits = {"dataset.splits": {"calibration": 9, "test": "rest"}}
+    assert check(edited(answers, brought | splits), "f") == []
+    trained = {"models.b": {"category": "arch", "timm": "resnet18.a1_in1k"}}
+    (mistake,) = check(edited(answers, brought | splits | trained), "f")
+    assert mistake.startswith("f: models.b: the dataset is of the kind labels, without images")
+    path = tmp_path / "labels.csv"
+    path.write_text("id,label\na,0\n")
+    here = brought | {"dataset.path": str(path)}
+    (mistake,) = check(edited(answers, here), "f")
+    assert mistake.startswith("f: dataset.splits: temperatures are fitted on images of their own")
+    path.write_text("id,label,split\na,0,test\nb,0,calibration\n")
+    assert check(edited(answers, here), "f") == []

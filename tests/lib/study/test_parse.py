@@ -39,7 +39,7 @@ MISTAKES = [
     (
         {"models.seed-1.category": "reinitt"},
         "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, "
-        'not "reinitt"; did you mean "reinit"?',
+        'control, unknown, not "reinitt"; did you mean "reinit"?',
     ),
     (
         {"models.linear.head": "lbgfs"},

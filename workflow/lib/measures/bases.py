@@ -88,6 +88,7 @@ def compare(
             side["accuracy"] = chosen[f"accuracy_{other}"]
         sides.append(side)
     table = pd.concat(sides).sort_index(kind="stable")
+    table = table[table["category"].isin(CATEGORIES)]
     models = table.drop_duplicates("model", ignore_index=True)[["model", "name", "category"]]
     order = models["category"].map(CATEGORIES.index).sort_values(kind="stable").index
     models = models.loc[order].reset_index(drop=True)

@@ -31,7 +31,7 @@ from workflow.lib.measures.resampling import (
     residuals,
 )
 from workflow.lib.measures.statistics import bend, correlation, holm
-from workflow.lib.study.categories import CATEGORIES
+from workflow.lib.study.categories import CATEGORIES, ORDER
 
 YES, NO, UNCLEAR = "yes", "no", "unclear"
 BEND = 0.05  # of the variance: what a parabola explains beyond a line that still is a line
@@ -410,7 +410,7 @@ def divergence_compresses(features: pd.DataFrame, probes: pd.DataFrame) -> Findi
     most = rows["dimensions"].max()
     needed = rows["dimensions"].fillna(1.0 if np.isnan(most) else 2 * most)
     values = {
-        "rank": rows["category"].map(CATEGORIES.index).to_numpy(float)[None],
+        "rank": rows["category"].map(ORDER.index).to_numpy(float)[None],
         "needed": needed.to_numpy(float)[None],
     }
     found = resampled(

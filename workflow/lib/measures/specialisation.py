@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflow.lib.measures.statistics import mcnemar, share, wilson
+from workflow.lib.measures.statistics import mcnemar, paired_gain, share, wilson
 
 OUTCOMES = ("both_right", "both_wrong", "only_1", "only_2")
 PREVAILING = 0.99  # share of examples on which a model's top class must be that of the ensemble
@@ -99,10 +99,12 @@ def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
     -------
     dict
         `examples`; the mean `theta` with its 95 % interval from Student's t-distribution over
-        examples; `only_1` and `only_2`, shares of the examples; both accuracies with Wilson's 95 %
-        intervals; and `p`, of McNemar's exact two-sided test that both models are right equally
-        often (McNemar 1947): the examples that exactly one gets right are then tosses of a fair
-        coin. Without examples all but their number are NaN, with one the interval of theta is.
+        examples; `only_1` and `only_2`, shares of the examples; `advantage`, the accuracy of model
+        1 minus that of model 2, with Wald's 95 % interval of paired differences; both accuracies
+        with Wilson's 95 % intervals; and `p`, of McNemar's exact two-sided test that both models
+        are right equally often (McNemar 1947): the examples that exactly one gets right are then
+        tosses of a fair coin. Without examples all but their number are NaN, with one the interval
+        of theta is.
     """
     examples = len(theta)
     only_1, only_2 = (int((outcomes == name).sum()) for name in ("only_1", "only_2"))
@@ -113,6 +115,9 @@ def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
         half = stats.t.ppf(0.975, examples - 1) * theta.std(ddof=1) / np.sqrt(examples)
     row = {"examples": examples, "theta": mean, "theta_low": mean - half, "theta_high": mean + half}
     row |= {"only_1": share(only_1, examples), "only_2": share(only_2, examples)}
+    right = (np.isin(outcomes, ["both_right", only]) for only in ("only_1", "only_2"))
+    names = ("advantage", "advantage_low", "advantage_high")
+    row |= dict(zip(names, paired_gain(*right), strict=True))
     for member, only in ((1, only_1), (2, only_2)):
         row[f"accuracy_{member}"] = share(both + only, examples)
         row[f"accuracy_{member}_low"], row[f"accuracy_{member}_high"] = wilson(

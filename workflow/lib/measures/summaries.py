@@ -9,7 +9,7 @@ from workflow.lib.measures.bases import X, average, compare, two_way_mean
 from workflow.lib.measures.specialisation import histogram, prevailing
 from workflow.lib.measures.statistics import fit_line, mean_interval, share
 from workflow.lib.probes.dimensions import dimensions_needed
-from workflow.lib.study.categories import BASE, CATEGORIES
+from workflow.lib.study.categories import ORDER
 
 QUANTITIES = ("improvement", "ensemble_accuracy", "conversion_rate")
 """What figure 2 sets against it."""
@@ -235,7 +235,7 @@ def transferred(
     } | {frozenset([base]): 0.0}
     by_key = models.set_index("model")
     alone = means[means["model_2"].isna()].set_index("model_1")[PRECISION]
-    order = (BASE, *CATEGORIES).index
+    order = ORDER.index
     rows = []
     for row in means.to_dict("records"):
         keys = [row["model_1"]] if pd.isna(row["model_2"]) else [row["model_1"], row["model_2"]]
@@ -273,5 +273,5 @@ def _with_categories(models: pd.DataFrame, x: str | None, column: str) -> pd.Dat
         for key, group in models.groupby(keys, sort=False)
     ]
     table = pd.concat([models.assign(what="model"), pd.DataFrame(means)], ignore_index=True)
-    order = table["category"].map(CATEGORIES.index)
+    order = table["category"].map(ORDER.index)
     return table.loc[order.sort_values(kind="stable").index]

@@ -22,10 +22,12 @@ from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
+from workflow.lib.measures.references import FLOOR, PAPER
 from workflow.lib.measures.statistics import fit_line
 from workflow.lib.run.files import replacing
 from workflow.lib.show.fonts import lend_letters
 from workflow.lib.show.style import BY_CATEGORY, INK, LOOKS
+from workflow.lib.study.categories import CATEGORIES, CONTROL
 
 FAINT = {"alpha": 0.6, "edgecolor": "white", "linewidth": 0.3, "legend": False}
 """How a single model's marker looks, as keywords of seaborn's functions."""
@@ -39,6 +41,7 @@ TICK = {"marker": "|", "s": 40, "linewidth": 0.7, "alpha": 0.55}
 DOT = {"marker": ".", "s": 10, "linewidth": 0, "alpha": 0.55}
 """How a category's mean with one of several bases looks, in a row and in a plane."""
 
+X = "error_inconsistency"
 PITCH = 1.3  # of rows of which seaborn's swarms take up 0.8
 
 # What would make two files of the same figure differ, or says nothing.
@@ -86,6 +89,11 @@ def in_percent(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return table.assign(**{name: 100 * table[name] for name in known})
 
 
+def strip_height(table: pd.DataFrame) -> float:
+    """Inches that a strip needs: more where the axis is wider, and models stand closer."""
+    return 3.1 if table["what"].isin([FLOOR, PAPER]).any() else 2.3
+
+
 def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
@@ -100,7 +108,8 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     column : str
         In the unit that is drawn.
     """
-    rows = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
+    named = set(table.loc[table["what"].isin(["mean", PAPER]), "category"])
+    rows = [category for category in CATEGORIES if category in named]  # with a value or without
     models, means = _models_and_means(table, [column])
     means = means.assign(row=[PITCH * rows.index(name) + 0.55 for name in means["category"]])
     ax.set_yticks(PITCH * np.arange(len(rows)), [LOOKS[category].name for category in rows])
@@ -122,11 +131,35 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
         text = f"{mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {half:.1f}")
         _write_beside(ax, mean["row"], text)
     _write_beside(ax, -0.55, "★ mean")
+    beside = _draw_references(ax, table.dropna(subset=[column]), column, rows)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
     ax.grid(axis="x")
     ax.set_ylabel("")
     _set_limits(ax, models, means, x=column)
+    if len(models) and len(beside):
+        (low, high), room = ax.get_xlim(), 0.04 * np.ptp([*models[column], *beside])
+        ax.set_xlim(min(low, beside.min() - room), max(high, beside.max() + room))
+
+
+def _draw_references(ax: Axes, table: pd.DataFrame, column: str, rows: list[str]) -> np.ndarray:
+    """Draw the noise floor as lines, and published means as hollow stars; gives their places."""
+    floor, paper = (table.loc[table["what"] == what] for what in (FLOOR, PAPER))
+    line = {"color": LOOKS[CONTROL].colour, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+    for value in floor[column]:
+        ax.axvline(value, **line)
+    if len(floor) and column == X:
+        text = {"ha": "right", "va": "top", "fontsize": 5.5, "color": LOOKS[CONTROL].colour}
+        ax.text(floor[column].max(), -0.5, "same weights, \nother code ", **text)
+    places = [PITCH * rows.index(category) for category in paper["category"]]
+    colours = [LOOKS[category].colour for category in paper["category"]]
+    looks = {"marker": "*", "s": 50, "facecolors": "white", "linewidths": 0.8, "zorder": 3}
+    ax.scatter(paper[column], np.add(places, 0.55), edgecolors=colours, **looks)
+    for place, value in zip(places, paper[column], strict=True):
+        _write_beside(ax, place + 0.05, f"☆ {value:.1f}")
+    if len(paper):
+        _write_beside(ax, -1.05, "☆ paper")
+    return np.append(floor[column], paper[column]).astype(float)
 
 
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
@@ -217,7 +250,9 @@ def draw_means(ax: Axes, means: pd.DataFrame, x: str, y: str) -> None:
     sns.scatterplot(means, x=x, y=y, hue="category", palette=palette, zorder=4, ax=ax, **STAR)
 
 
-def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
+def label_points(
+    ax: Axes, points: pd.DataFrame, x: str, y: str, *, size: float = 6, width: int = 18
+) -> None:
     """Write names beside points, where they cover least of what is drawn.
 
     Call it last, when everything else has its place.
@@ -229,6 +264,10 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
         With a column `name`.
     x, y : str
         Columns.
+    size : float
+        Of the letters, in points.
+    width : int
+        Letters up to which a name stands in one line.
     """
     points = points.dropna(subset=[x, y])
     if points.empty:
@@ -239,13 +278,13 @@ def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
     for point in points.to_dict("records"):
         xy = point[x], point[y]
         text = ax.annotate(
-            textwrap.fill(point["name"], 18),
+            textwrap.fill(point["name"], width),
             xy,
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=6,
+            fontsize=size,
             arrowprops={
                 "arrowstyle": "-",
                 "linewidth": 0.5,

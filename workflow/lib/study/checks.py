@@ -6,9 +6,10 @@ Each check is of a study built of what is right in its file, so that any part ma
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from workflow.lib.data import parquet
+from workflow.lib.data import labels, parquet
 from workflow.lib.data.splits import HELD
 from workflow.lib.models import hub
+from workflow.lib.outputs import answers
 from workflow.lib.run.errors import InputError
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, is_slug, shown
@@ -19,6 +20,10 @@ from workflow.lib.study.recipe import Cropped, Labelled, Learnt
 
 LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("downstream", "models"))
 """Where analyses name models."""
+
+NEED_LOGITS = ("ensemble", "ensembles", "protocol", "greedy", "features", "downstream", "recipe",
+               "pretraining", "extraction", "accuracy_tolerance")  # fmt: skip
+"""Keys that say nothing to answers alone."""
 
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
 
@@ -37,8 +42,13 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _model_mistakes(study)
     yield from _seed_mistakes(study)
     yield from _pair_mistakes(study)
+    yield from _ensemble_mistakes(study)
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
+    yield from _control_mistakes(study)
+    yield from _answers_mistakes(study)
+    if study.dataset and study.dataset.kind == "labels":
+        yield from _imageless_mistakes(study)
     for network in study.networks:
         if network.kind and (study.recipe or not isinstance(network, Learnt)):
             yield from _network_mistakes(network, study)
@@ -63,6 +73,65 @@ def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
             yield place, f'only one split{among} can be "rest"'
 
 
+def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find what needs images in a study that has labels alone."""
+    dataset = study.dataset
+    for network in study.networks:
+        if network.kind not in ("", *networks.WEIGHTLESS):
+            text = f"the dataset is of the kind labels, without images for {network.title}"
+            yield network.path, f"{text}; bring its logits or answers"
+    if study.downstream:
+        yield ("downstream",), "needs networks to run on images; leave it out with the kind labels"
+    splits, place = dataset.splits or {}, ("dataset", "splits")
+    if splits and {*splits} != {*HELD}:
+        text = f"must name {' and '.join(HELD)} and no other, with the kind labels"
+        yield place, f"{text}, not {', '.join(splits)}"
+    if splits or not any(own.kind == "logits" for own in study.models.values()):
+        return
+    named = labels.named_splits(dataset.path or "")
+    if named and "calibration" not in named:
+        text = "temperatures are fitted on images of their own: draw some, such as"
+        yield place, f"{text} {{calibration: 1000, test: rest}}, or give the file a column `split`"
+
+
+def _control_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find controls of nothing, and other models that name what only controls have."""
+    models = study.models
+    for key, own in models.items():
+        place, named = ("models", key, "weights_of"), own.weights_of
+        if own.category == "control" and named is None and own.whole:
+            yield place, f"{MISSING}; a control has the weights of another model: name it"
+        elif named is not None and own.category not in (None, "control"):
+            yield place, f"has no effect with the category {own.category}; a control has weights_of"
+        elif named is not None and named not in models:
+            yield place, f'there is no model "{named}"{nearest(named, models)}'
+        elif named is not None and (named == key or models[named].category == "control"):
+            yield place, f'"{named}" is a control itself; name the model whose weights both have'
+
+
+def _answers_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find answers beside logits, keys without effect on answers, and columns of no file."""
+    own = {key: model for key, model in study.models.items() if model.kind == "answers"}
+    others = [key for key, model in study.models.items() if model.kind not in ("", "answers")]
+    if own and others:
+        first = next(iter(own))
+        text = f"{others[0]} has more than answers; a study has answers of all its models, or none"
+        yield ("models", first, "answers"), f"{text}: divide it in two, or bring answers of all"
+    elif own:
+        for key in NEED_LOGITS:
+            if key in study.model_fields_set:
+                yield (key,), "needs logits or networks, and all models have answers alone"
+    for key, model in own.items():
+        columns = answers.columns_of(model.answers) if model.answers else None
+        place = ("models", key, "column")
+        if columns and model.column is None:
+            text = f"{MISSING}; {model.answers} is of {len(columns)} models: name the one"
+            yield place, f"{text}{nearest(key, columns)}"
+        elif columns and model.column not in columns:
+            text = f'{model.answers} has no model "{model.column}"'
+            yield place, f"{text}{nearest(model.column, columns)}"
+
+
 def _group_mistakes(groups: dict) -> Iterator[Mistake]:
     for name, group in groups.items():
         match group:
@@ -76,6 +145,8 @@ def _missing_split(split: str, dataset: Dataset | None) -> str | None:
     if dataset is None or dataset.splits is None or split in dataset.splits:
         return None
     kind, splits, path = dataset.kind, dataset.splits, dataset.path or ""
+    if kind == "labels" and split in labels.named_splits(path):
+        return None
     if not splits and kind not in ("folder", "parquet"):  # which may have splits of their own
         return None
     if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):
@@ -128,13 +199,14 @@ def _seed_mistakes(study: StudyFile) -> Iterator[Mistake]:
     first: dict[int, str] = {}
     known = [*study.models.values(), *study.pretraining.values()]
     for network in known if not study.shared_seeds else []:
-        if not isinstance(network, Learnt) or network.seed is None:
+        seed = getattr(network, "seed", None) if isinstance(network, Learnt) else None
+        if seed is None:
             continue
-        other = first.setdefault(network.seed, network.path[1])
+        other = first.setdefault(seed, network.path[1])
         if other != network.path[1]:
             yield (
                 (*network.path, "seed"),
-                f'{network.seed} is also the seed of "{other}"; give each network that is trained '
+                f'{seed} is also the seed of "{other}"; give each network that is trained '
                 f"a seed of its own, or set shared_seeds: true if it is meant",
             )
 
@@ -155,6 +227,18 @@ def _pair_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("pairs", place), f'pairs the model "{first}" with itself'
         if any({first, second} == {*earlier} for earlier in study.pairs[:place]):
             yield ("pairs", place), f"gives the pair of {first} and {second} twice"
+
+
+def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for name, members in (study.ensembles or {}).items():
+        if not is_slug(name):
+            yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
+        for place, key in enumerate(members or []):
+            yield from _unknown_model(key, ("ensembles", name, place), study)
+        if name in ("single", "pair", "triple", "cascade"):
+            yield ("ensembles", name), "the name is that of a recommended one; choose another"
+        if members and len(members) < 2:
+            yield ("ensembles", name), "an ensemble has at least two models"
 
 
 def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake]:
@@ -196,11 +280,11 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models whose features are asked for and are not in their file."""
     models = study.models
     for place, key in enumerate(study.features.models or []):
-        if key in models and not models[key].has_features:
+        if key in models and models[key].kind == "logits" and not models[key].has_features:
             text = f"{models[key].logits} holds no features; {FILES}"
             yield ("features", "models", place), text
     base = models.get(study.base)
-    if base and study.probed and not base.has_features:
+    if base and base.kind == "logits" and study.probed and not base.has_features:
         text = f"{base.logits} holds no features, with which others' are combined; {FILES}"
         yield ("models", study.base, "logits"), text
 
@@ -208,8 +292,8 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator[Mistake]:
     models = study.models
     for place, key in enumerate(downstream.models or []):
-        if key in models and models[key].kind == "logits":
-            text = f"{key} has only logits: there are no weights to run on other images"
+        if key in models and models[key].kind in networks.WEIGHTLESS:
+            text = f"{key} has only {models[key].kind}: there are no weights to run on other images"
             yield ("downstream", "models", place), text
     if models and downstream.models is None and not study.evaluated:
         text = "name models with weights: the base and those of features have only logits"
@@ -351,8 +435,8 @@ def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
         if name is not None and name not in known:
             text = f'there is no "{name}" under {section}{nearest(name, known)}'
             yield (*network.path, key), text
-        elif name is not None and known[name].kind == "logits":
-            text = f"{name} has only logits: there are no weights to learn from"
+        elif name is not None and known[name].kind in networks.WEIGHTLESS:
+            text = f"{name} has only {known[name].kind}: there are no weights to learn from"
             yield (*network.path, key), text
     source = study.pretraining.get(getattr(network, "source", ""))
     if source is not None and source.kind:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from workflow.lib.data.splits import HELD
+from workflow.lib.outputs.answers import holds_confidences
 from workflow.lib.study import model, networks
 from workflow.lib.study.figures import PUBLISHED, drawable
 
@@ -29,14 +30,18 @@ class Model:
     head: str
     stand_in: bool
     paper: str | None
+    weights_of: str | None = None
 
 
 RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpoint": "head",
-         "logits": "external"}  # fmt: skip
+         "logits": "external", "answers": "answers"}  # fmt: skip
 """The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
 
-STAGES = ("data", "models", "outputs", "measures", "ensembles", "probes", "downstream",
-          "sensitivity", "figures", "report")  # fmt: skip
+CARDS = ("single", "pair", "triple", "cascade")
+"""Deployment cards of every study."""
+
+STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "combining", "probes",
+          "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
 
@@ -136,6 +141,8 @@ class PublishedStudy:
     paper_rows: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
+    cards: ClassVar[list] = []
+    sheets: ClassVar[list] = []
 
     @property
     def file(self) -> dict:
@@ -146,7 +153,8 @@ class PublishedStudy:
     @property
     def settings(self) -> dict:
         """All of it, of plain types."""
-        return self.file | {"ensemble": self.ensemble, "pairs": [], "figures": self.figures}
+        more = {"ensemble": self.ensemble, "pairs": [], "figures": self.figures}
+        return self.file | more | {"answers_alone": False}
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,7 @@ class Study:
     extraction: dict
     bases: list[str]
     pairs: list[list[str]]
+    ensembles: dict[str, list[str]]
     groups: dict[str, list]
     models: dict[str, Model]
     networks: dict[str, Network]
@@ -191,7 +200,8 @@ class Study:
     @property
     def stages(self) -> list[str]:
         """Files of rules that it needs, in running order."""
-        return [stage for stage in STAGES if stage != "downstream" or self.downstream]
+        wanted = {"downstream": self.downstream, "answers": self.answers_alone}
+        return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
     def figures(self) -> list[str]:
@@ -201,14 +211,74 @@ class Study:
     @property
     def tables(self) -> list[str]:
         """Tables for its report that no figure draws."""
+        if self.answers_alone:
+            return ["class_specialisation"] if self.pairs else []
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
-                  "recommendations": "pareto"}  # fmt: skip
+                  "recommendations": "pareto", "uncertainty": "risk"}  # fmt: skip
         return [table for table, figure in wanted.items() if figure in self.figures]
+
+    @property
+    def cards(self) -> list[str]:
+        """Names of its deployment cards: of what is recommended, and of the named ensembles."""
+        return [*CARDS, *self.ensembles] if self.has_logits else []
+
+    @property
+    def deployed(self) -> dict[str, dict]:
+        """What cards say of models: name, recipe and file of weights, by key."""
+        return {
+            key: {
+                "name": own.name,
+                "recipe": self.networks[key].recipe,
+                "file": self.networks[key].recipe.get(
+                    "logits", f"results/{self.name}/models/{key}/checkpoint.safetensors"
+                ),
+            }
+            for key, own in self.models.items()
+        }
 
     @property
     def paired(self) -> list[str]:
         """Models of the pairs that are looked at closely."""
         return list(dict.fromkeys(key for pair in self.pairs for key in pair))
+
+    @property
+    def sheets(self) -> list[list[str]]:
+        """Pairs whose images are shown."""
+        return self.pairs if self.dataset.kind != "labels" else []
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether all that is known of the models are their answers."""
+        return all(network.rule == "answers" for network in self.networks.values())
+
+    @property
+    def answers(self) -> dict[str, dict]:
+        """File of each model's answers, its column there, and the digest that it must have."""
+        keys = ("answers", "column", "sha256")
+        return {key: {k: own.recipe.get(k) for k in keys} for key, own in self.networks.items()}
+
+    @property
+    def confident(self) -> list[str]:
+        """Models that say how sure they are, as far as one can tell."""
+        if not self.answers_alone:
+            return list(self.models)
+        known = ((key, own["answers"], own["column"]) for key, own in self.answers.items())
+        return [key for key, path, column in known if holds_confidences(path, column)]
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether more is known of the models than their answers."""
+        return not self.answers_alone
+
+    @property
+    def has_gains(self) -> bool:
+        """Whether ensembles of the base with other models can be made."""
+        return {*self.confident} > {self.features.base}
+
+    @property
+    def has_angles(self) -> bool:
+        """Whether there are pairs to look at closely whose confidences are known."""
+        return bool(self.pairs) and {*self.confident}.issuperset(self.paired)
 
     @property
     def paper_rows(self) -> dict[str, str]:
@@ -218,7 +288,10 @@ class Study:
     @property
     def external_files(self) -> list[str]:
         """Files of external outputs."""
-        return [own.recipe["logits"] for own in self.networks.values() if own.rule == "external"]
+        files = [
+            own.recipe.get("logits", own.recipe.get("answers")) for own in self.networks.values()
+        ]
+        return list(dict.fromkeys(file for file in files if file))
 
     def made_by(self, *rules: str, parents: bool = False) -> str:
         """Match the networks that rules make, or of these the parents of others: a pattern."""
@@ -242,6 +315,8 @@ class Study:
     @property
     def template_splits(self) -> list[str]:
         """List the splits that the file of any model must be of."""
+        if self.answers_alone:
+            return ["test"]
         external = [key for key, own in self.networks.items() if own.rule == "external"]
         return max([list(HELD), *map(self.splits_of, external)], key=len)
 
@@ -255,6 +330,7 @@ class Study:
             "greedy": self.greedy.model_dump(),
             "features": self.features.model_dump(),
             "downstream": self.downstream and self.downstream.settings,
+            "answers_alone": self.answers_alone,
         }
         del values["alongside"], values["preprocessing"]
         return {"study": values.pop("name")} | values
@@ -280,13 +356,14 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     named = {"models": file.probed, "base": file.base, "seed": file.seed}
     chosen = {"bases": file.starts, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
-    as_written = ("title", "band", "ensemble", "protocol", "accuracy_tolerance",
-                  "pairs", "groups")  # fmt: skip
+    as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",
+                  "groups")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},
         dataset=file.dataset.model_copy(update={"seed": file.dataset.seed + file.seed}),
         bases=file.compared,
+        ensemble="confident" if file.answers_alone else file.ensemble,
         extraction=file.extraction.model_dump(),
         models={key: _shown(own, file, recipes[key]) for key, own in file.models.items()},
         networks={
@@ -355,6 +432,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
         stand_in=own.stand_in,
         paper=own.paper,
+        weights_of=own.weights_of,
     )
 
 

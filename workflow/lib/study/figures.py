@@ -67,15 +67,22 @@ class Figure(NamedTuple):
 
 FIGURES = (
     Figure("figure1", "inconsistency", "Figure 1", published=True),
-    Figure("figure2", "inconsistency", "Figure 2", published=True),
+    Figure("figure2", "inconsistency", "Figure 2", lambda study: study.has_gains, published=True),
+    Figure("nats", "inconsistency", "Added nats", lambda study: study.has_logits),
     Figure("figure8", "inconsistency", "Figure 8", published=True),
-    Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
+    Figure("map", "inconsistency", "Map", lambda study: len(study.models) > 2),
+    Figure("clusters", "inconsistency", "Clusters", lambda study: len(study.models) > 2),
+    Figure("votes", "inconsistency", "Votes", lambda study: not study.has_logits),
+    Figure("figure3", "specialisation", "Figure 3", lambda study: study.has_angles),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
-    Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
-    Figure("pareto", "ensembles", "Pareto front"),
+    Figure(
+        "figure5", "ensembles", "Figure 5", lambda study: study.has_logits and study.greedy.bases
+    ),
+    Figure("pareto", "ensembles", "Pareto front", lambda study: study.has_logits),
+    Figure("risk", "ensembles", "Risk and coverage", lambda study: study.has_logits),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
-    Figure("sensitivity", "sensitivity", "Sensitivity"),
+    Figure("sensitivity", "sensitivity", "Sensitivity", lambda study: study.has_logits),
 )
 
 PUBLISHED = [figure.name for figure in FIGURES if figure.published]
@@ -88,7 +95,7 @@ def drawable(study: Any) -> list[str]:
     Parameters
     ----------
     study
-        With `pairs`, `greedy.bases`, `features.models` and `downstream`.
+        As `workflow.lib.study.complete.Study`.
 
     Returns
     -------

@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from workflow.lib.models import preprocessing
 from workflow.lib.outputs.formats import holds_features
 from workflow.lib.study.fields import (
+    Answers,
     Count,
     Digest,
     Excluded,
@@ -159,9 +160,15 @@ class Model(Network):
 
     name: Excluded[Maybe[str]] = None
     """Name in figures and tables; by default, the model's key."""
-    category: Excluded[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
+    category: Excluded[
+        Literal["base", "reinit", "hparam", "arch", "fwork", "dataset", "control", "unknown"]
+    ]
     """What differs from the base: its seed (reinit), hyper-parameters (hparam), architecture
-    (arch), training framework (fwork) or data (dataset). Exactly one model is the base."""
+    (arch), training framework (fwork) or data (dataset). Exactly one model is the base. Means leave
+    out what has the weights of another model (control) and what is not known (unknown)."""
+    weights_of: Excluded[Maybe[str]] = None
+    """Key of the model whose weights a control has, evaluated in another way: with other code,
+    preprocessing or precision. How much the two differ is what no training explains."""
     set: Excluded[Literal["main", "high", "low"]] = "main"
     """`main`, or clearly above the band (`high`: bases of greedy ensembles) or below it (`low`:
     candidates to add to a strong model)."""
@@ -259,11 +266,34 @@ class LogitsModel(Model, Elsewhere):
     logits: Logits
     """File of logits, and features if it has them, from any framework, in place of a network.
     `objective`, `head` and `train_data` only say where they are from."""
+    macs: Maybe[Positive] = None
+    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a
+    place in no cascade and on no Pareto front of multiply-adds."""
 
     @property
     def has_features(self) -> bool:
         """Whether the file holds features, as far as one can tell."""
         return holds_features(self.logits or "")
+
+
+class AnswersModel(Model, Elsewhere):
+    """A model of which there are only answers."""
+
+    kind = "answers"
+    title = "answers from a file"
+
+    answers: Answers
+    """File of the class that the model gives for each test image, and perhaps of how sure it is, in
+    place of a network: a CSV file `id, answer[, confidence]`, one of timm's inference.py or of
+    ImageNet-X, or arrays of one or several models. `objective`, `head` and `train_data` only say
+    where they are from."""
+    column: Maybe[str] = None
+    """Name of the model in a file of several."""
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there are features: none."""
+        return False
 
 
 class TimmModel(Model, Timm):
@@ -418,9 +448,12 @@ class Clip(Network, Built, Learnt, Augmented):
 
 
 HEADS = (Trained, FineTuned, Distilled, Lbfgs, ZeroShot, ClassMapping)
-MODELS = {cls.kind: cls for cls in (LogitsModel, TimmModel, OpenClipModel, Checkpoint, *HEADS)}
+OTHERS = (LogitsModel, AnswersModel, TimmModel, OpenClipModel, Checkpoint)
+MODELS = {cls.kind: cls for cls in (*OTHERS, *HEADS)}
 PRETRAINING = {cls.kind: cls for cls in (Timm, OpenClip, Supervised, SimClr, Clip)}
 FROZEN = ("lbfgs", "zero-shot", "class-mapping")
 """Heads on networks whose weights stay as they are."""
+WEIGHTLESS = ("logits", "answers")
+"""Kinds of models of which there are outputs and no weights."""
 CONTRASTIVE = ("simclr", "clip")
 """Objectives that give no classifier."""

@@ -22,7 +22,7 @@ Mistake = tuple[Sequence, str]
 """A key path, and what is wrong there."""
 
 MISSING = "the key is missing"
-ELSEWHERE = ("logits", "timm", "open_clip", "checkpoint")
+ELSEWHERE = ("logits", "answers", "timm", "open_clip", "checkpoint")
 """Keys that say what kind of network trained elsewhere it is."""
 NO_RECIPE = {"seed": 0, "options": {}}
 """What stands for `recipe` in a study that trains no network."""

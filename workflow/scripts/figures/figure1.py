@@ -27,7 +27,7 @@ def figure1(*, table: str, pdf: str, svg: str, png: str) -> None:
         Figure in three formats, to write.
     """
     rows = plots.in_percent(read_table(table), X)
-    figure, (ax,) = plots.subplots(COLUMN_WIDTH, 2.3)
+    figure, (ax,) = plots.subplots(COLUMN_WIDTH, plots.strip_height(rows))
     plots.draw_strip(ax, rows, X)
     ax.set_xlabel("Error inconsistency with the base (%)")
     plots.save(figure, pdf, svg, png)
