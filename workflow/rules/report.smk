@@ -6,6 +6,7 @@ rule tables:
     input:
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
+        added="<results>/added.tsv" if "nats" in STUDY.figures else [],
         published_models=f"results/{STUDY.alongside.name}/models.tsv" if STUDY.paper_rows else [],
         published_pairs=f"results/{STUDY.alongside.name}/pairs.tsv" if STUDY.paper_rows else [],
     output:
@@ -33,6 +34,7 @@ rule findings:
         recommendations=(
             "<results>/recommendations.tsv" if "recommendations" in STUDY.tables else []
         ),
+        added="<results>/added.tsv" if "nats" in STUDY.figures else [],
     output:
         findings="<results>/findings.tsv",
         novelty="<results>/novelty.tsv",
@@ -44,7 +46,13 @@ rule findings:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"combination": STUDY.ensemble, "places": STUDY.places},
+        settings={
+            "combination": STUDY.ensemble,
+            "places": STUDY.places,
+            "cards": {
+                card: f"results/{STUDY.name}/deployment/{card}.json" for card in STUDY.cards
+            },
+        },
         code=fingerprint("findings"),
     script:
         "../scripts/findings.py"
@@ -55,9 +63,21 @@ rule summary:
     input:
         findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
         pairs="<results>/pairs.tsv",
-        classes="<results>/class_specialisation.tsv" if "figure4" in STUDY.figures else [],
-        first="<results>/greedy_first.tsv" if "figure5" in STUDY.figures else [],
+        models="<results>/models.tsv",
+        answers="<results>/answers.npz" if not STUDY.published else [],
+        manifest="<results>/dataset/manifest.tsv" if not STUDY.published else [],
+        weaker="<results>/weaker.tsv" if "figure5" in STUDY.figures else [],
         features="<results>/figures/figure6.tsv" if "figure6" in STUDY.figures else [],
+        probes=(
+            expand("<results>/features/{model}.tsv", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
+        right=(
+            expand("<results>/features/{model}.npz", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
         downstream="<results>/figures/figure7.tsv" if "figure7" in STUDY.figures else [],
     output:
         multiext("<results>/summary", tsv=".tsv", md=".md"),
@@ -68,7 +88,12 @@ rule summary:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"study": STUDY.name, "title": STUDY.title, "combination": STUDY.ensemble},
+        settings={
+            "study": STUDY.name,
+            "title": STUDY.title,
+            "combination": STUDY.ensemble,
+            "bases": STUDY.bases,
+        },
         code=fingerprint("summary"),
     script:
         "../scripts/summary.py"
@@ -84,7 +109,13 @@ rule report:
         tsvs=expand("<results>/figures/{figure}.tsv", figure=STUDY.figures),
         captions=expand(
             "workflow/report/{figure}.rst",
-            figure=[*STUDY.figures, "contact_sheet", "recommendations", "novelty"],
+            figure=[
+                *STUDY.figures,
+                "contact_sheet",
+                "novelty",
+                "recommendations",
+                "uncertainty",
+            ],
         ),
         tables=[
             *expand("<results>/tables/table{n}.tsv", n=[1, 2, 3, 4]),
@@ -123,4 +154,5 @@ rule study:
             figure=STUDY.figures,
             kind=["pdf", "svg", "png", "tsv"],
         ),
+        expand("<results>/deployment/{card}.json", card=STUDY.cards),
         STUDY.external_files,

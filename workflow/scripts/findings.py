@@ -22,11 +22,13 @@ def findings(
     pairs: str,
     answers: str,
     recommendations: str | list[str],
+    added: str | list[str],
     findings: str,
     novelty: str,
     only_right: str,
     combination: str,
     places: dict[str, str],
+    cards: dict[str, str],
 ) -> None:
     """Write the answers, and the tables that they follow from.
 
@@ -38,8 +40,8 @@ def findings(
         Tables of models and of pairs.
     answers : str
         What each model answers on the test images, as `counts` writes it.
-    recommendations : str or empty list
-        Table of recommendations.
+    recommendations, added : str or empty list
+        Tables of recommendations, and of what models add to the base's likelihood.
     findings, novelty, only_right : str
         Tables to write: the answers (`question`, `answer`, `detail`); a row a model as
         `measures.findings.novelty` gives it; and `id`, `class`, `model` and `name` of each image
@@ -48,6 +50,8 @@ def findings(
         Which combination of several models to take.
     places : dict of str to str
         Where each model's weights or outputs are.
+    cards : dict of str to str
+        Deployment cards, by name.
     """
     known = Manifest.read(manifest)
     test, own = known.splits["test"], known.splits.get("calibration")
@@ -68,7 +72,9 @@ def findings(
     listed["name"] = listed["model"].map(names)
     write_table(only_right, listed.sort_values(["model", "id"], kind="stable"))
     counts = {key: int((alone == place).sum()) for place, key in enumerate(keys)}
-    novel = measured.novelty(table, every, counts)
+    novel = measured.novelty(
+        table, every, counts, None if isinstance(added, list) else read_table(added)
+    )
     write_table(novelty, novel)
     ranked = [] if isinstance(recommendations, list) else [read_table(recommendations)]
     bases = table.loc[table["group"] == BASE, "name"]
@@ -81,6 +87,7 @@ def findings(
             combination=combination,
             names=names,
             places=places,
+            cards=cards,
             examples=len(test.labels),
         ),
     )

@@ -66,7 +66,9 @@ def selection(
         Table to write: a row a combination and ensemble, singles first, then pairs and triples, the
         best first. All singles are in it, the best 50 pairs and triples, and what else is on a
         Pareto front (see `mark_fronts`). `gain` is what the accuracy is above that of the best
-        member, which is the one best on the images to select on. `macs` (multiply-adds for one
+        member, which is the one best on the images to select on. `behind` is what it is below that
+        of the first of its size, which it is `as_good` as unless the interval of paired differences
+        tells them apart. `macs` (multiply-adds for one
         image) and `parameters` are the sums of the members', and `images_per_second` is that of
         members run one after the other, of the speeds at which their outputs were computed; each is
         empty if a member's is not known.
@@ -205,6 +207,13 @@ def recommend(listed: pd.DataFrame, right: list[np.ndarray], models: list[str]) 
         for kind, group, own in zip(listed["combination"], listed["group"], right, strict=True)
         if len(group) == 1
     }
+    first = {
+        (kind, size): own
+        for kind, size, rank, own in zip(
+            listed["combination"], listed["size"], listed["rank"], right, strict=True
+        )
+        if rank == 1
+    }
     rows = []
     for row, own in zip(listed.to_dict("records"), right, strict=True):
         best = alone[row["combination"], row["best"]]
@@ -217,11 +226,18 @@ def recommend(listed: pd.DataFrame, right: list[np.ndarray], models: list[str]) 
             | accuracy
             | {"best_member": models[row["best"]], "best_member_accuracy": best.mean()}
             | scored
+            | behind(own, first[row["combination"], row["size"]])
             | {"macs": row["macs"], "parameters": row["parameters"]}
             | {"images_per_second": 1 / row["seconds"]}
             | {front: row[front] for front in COSTS.values()}
         )
     return pd.DataFrame(rows).astype({"macs": "Int64", "parameters": "Int64"})
+
+
+def behind(right: np.ndarray, first: np.ndarray) -> dict[str, object]:
+    """How far an ensemble is behind the first of its size, and whether that can be told at all."""
+    below, low, high = paired_gain(first, right)
+    return {"behind": below, "behind_low": low, "behind_high": high, "as_good": bool(low <= 0)}
 
 
 if "snakemake" in globals():

@@ -248,7 +248,7 @@ def test_scores_of_all_combinations():
 
 
 def test_losses_are_those_of_the_members_less_their_diversity():
-    data, ensembles, combined, found = scored()
+    data, ensembles, _, found = scored()
     own = [softmax(z, axis=1) for z in scaled(data[0], data[2])]
     here = np.arange(len(data[1]))
     for e, members in enumerate(ensembles):

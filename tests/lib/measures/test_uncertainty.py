@@ -123,7 +123,7 @@ def test_the_jackknife_of_a_mean_is_its_usual_interval():
 def test_about_95_of_100_intervals_hold_the_truth():
     held = 0
     for seed in range(300):
-        confidence, right = drawn(400, seed)
+        _, right = drawn(400, seed)
         means = group_means(right.astype(float), groups(400, seed))
         low, high = jackknife(means)
         held += low <= 0.55 <= high

@@ -28,7 +28,8 @@ def row(verdict: str, **values) -> dict:
 def answers(recommendation, *rows) -> dict[str, tuple[str, str]]:
     table = words.findings(
         recommendation, pd.DataFrame(rows, columns=COLUMNS), "Base", combination="probability",
-        names=NAMES, places={"a": "models/a", "b": "b.npz"}, examples=10000,
+        names=NAMES, places={"a": "models/a", "b": "b.npz"}, cards={},
+        examples=10000,
     )  # fmt: skip
     return {r.question: (r.answer, r.detail) for r in table.itertuples()}
 

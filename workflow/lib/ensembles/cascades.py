@@ -87,7 +87,7 @@ def count_cascades(
     memory : float
         Bytes of calibrated logits in work.
     """
-    models, examples, _ = logits.shape
+    models = logits.shape[0]
     grid = np.broadcast_to(thresholds, (models, np.shape(thresholds)[-1]))
     places = np.array(pairs, np.int64).reshape(-1, 2)
     bins = grid.shape[1] + 1

@@ -1,9 +1,10 @@
 """Compiled loops over all classes: probabilities of ensembles, and sums for fitting their weights.
 
 What the threshold algorithm (kernels.py) leaves out: likelihoods and confidences need the softmax's
-denominator, a sum over all classes. Of a pair's mean of logits it is a product of roots; of weighted
-logits it takes an exponential for each class, several at a time. Sums are added in an order that
-the processor likes best, so that they agree between processors in all but the last digits.
+denominator, a sum over all classes. Of a pair's mean of logits it is a product of roots; of
+weighted logits it takes an exponential for each class, several at a time. Sums are added in an
+order that the processor likes best, so that they agree between processors in all but the last
+digits.
 """
 
 import numba
@@ -102,6 +103,7 @@ def moments(result, scale, first, second):
 
 @in_lanes
 def total(values):
+    """Sum of the values."""
     found = 0.0
     for i in range(len(values)):
         found += values[i]
@@ -110,6 +112,7 @@ def total(values):
 
 @in_lanes
 def product(first, second):
+    """Sum of the products."""
     found = 0.0
     for i in range(len(first)):
         found += first[i] * second[i]
@@ -118,6 +121,7 @@ def product(first, second):
 
 @in_lanes
 def triple_product(first, second, third):
+    """Sum of the products of all three."""
     found = 0.0
     for i in range(len(first)):
         found += first[i] * second[i] * third[i]
@@ -137,6 +141,7 @@ def products(first, second):
 
 @in_lanes
 def add(target, values, factor):
+    """Add a multiple of values to the target."""
     for i in range(len(target)):
         target[i] += factor * values[i]
 
@@ -313,6 +318,7 @@ def softmax(e, kind, row, place, label, values, powers, result, group, right, lo
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def note(e, kind, row, is_right, top, log_own, own, square, group, right, log_confidence, losses):
+    """Put an answer into the arrays of `combine`."""
     right[e, kind, row] = is_right
     log_confidence[e, kind, row] = min(top, 0.0)
     losses[e, kind, 0, group] -= log_own

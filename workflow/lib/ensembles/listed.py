@@ -63,7 +63,9 @@ def gather(
     place = {key: number for number, key in enumerate(models)}
     groups = [tuple(place[key] for key in own.split(JOIN)) for own in recommended["models"]]
     groups = sorted(dict.fromkeys(groups), key=lambda own: (len(own), own))
-    found = {(number,): Listed((number,), "single", "", True) for number in range(len(models))}
+    found: dict[tuple[int, ...], Listed] = {
+        (number,): Listed((number,), "single", "", True) for number in range(len(models))
+    }
     pairs = list(combinations(range(len(models)), 2))
     if len(pairs) > ALL_PAIRS:
         log.warning("of %d pairs only the recommended and named ones are scored", len(pairs))

@@ -77,3 +77,24 @@ def mark_fronts(correct: np.ndarray, costs: np.ndarray) -> np.ndarray:
     front = np.zeros(len(order), bool)
     front[order] = rises[first] & ~np.isnan(costs[order])
     return front
+
+
+def best_of_two(cascades: pd.DataFrame) -> pd.Series | None:
+    """Choose the cascade of two to recommend; None if there is none.
+
+    Parameters
+    ----------
+    cascades : DataFrame
+        `listed`, `target`, `kind`, `pareto` and `selection_accuracy`.
+
+    Returns
+    -------
+    Series or None
+        The most accurate one on the Pareto front of cascades, and where only some of three are on
+        that, of all.
+    """
+    own = cascades[cascades["listed"].astype(bool) & (cascades["target"] == "accuracy")]
+    own = own[own["kind"] == "pair"]
+    front = own[own["pareto"].astype(bool)]
+    own = own if front.empty else front
+    return None if own.empty else own.loc[own["selection_accuracy"].idxmax()]

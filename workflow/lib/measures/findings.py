@@ -31,7 +31,7 @@ COLUMNS = [
     "error_inconsistency", "error_inconsistency_low", "error_inconsistency_high",
     "excess", "excess_low", "excess_high",
     "error_consistency", "error_consistency_low", "error_consistency_high",
-    "only_right", "verdict",
+    "added_nats", "added_nats_low", "added_nats_high", "only_right", "verdict",
 ]  # fmt: skip
 
 
@@ -97,7 +97,12 @@ def excess_inconsistency(
     return mean, mean - half, mean + half
 
 
-def novelty(models: pd.DataFrame, pairs: pd.DataFrame, only_right: dict[str, int]) -> pd.DataFrame:
+def novelty(
+    models: pd.DataFrame,
+    pairs: pd.DataFrame,
+    only_right: dict[str, int],
+    added: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Say of each model whether its errors differ from the base's more than a new seed's do.
 
     A model does if the interval of its excess inconsistency lies above zero, if its inconsistency
@@ -110,6 +115,8 @@ def novelty(models: pd.DataFrame, pairs: pd.DataFrame, only_right: dict[str, int
         As in models.tsv and pairs.tsv.
     only_right : dict of str to int
         Test images that a model alone gets right, by key.
+    added : DataFrame, optional
+        As in added.tsv: what models add to the likelihood of the base.
 
     Returns
     -------
@@ -117,7 +124,10 @@ def novelty(models: pd.DataFrame, pairs: pd.DataFrame, only_right: dict[str, int
         `COLUMNS`, a row a model other than the base, the most novel first; `error_consistency` is
         kappa with the base.
     """
-    known = Inconsistencies(pairs)
+    known, nats = Inconsistencies(pairs), {}
+    if added is not None:
+        rows_of_base = added[added["reference"] == BASE]
+        nats = {row["model"]: row for row in rows_of_base.to_dict("records")}
     bases = models.loc[models["group"] == BASE, "model"]
     if bases.empty or not known.rows:
         return pd.DataFrame(columns=COLUMNS)
@@ -144,6 +154,10 @@ def novelty(models: pd.DataFrame, pairs: pd.DataFrame, only_right: dict[str, int
             for end in ("", "_low", "_high")
         }
         row |= dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True))
+        row |= {
+            f"added_nats{end}": nats.get(key, {}).get(f"added{end}", np.nan)
+            for end in ("", "_low", "_high")
+        }
         row |= {"only_right": only_right.get(key), "verdict": _verdict(row, reseeded)}
         rows.append(row)
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -269,6 +283,8 @@ def recommend(table: pd.DataFrame, pairs: pd.DataFrame, held_out: int) -> Recomm
     if "size" not in table or held_out < 1:
         return None
     table = table[table["selection_accuracy"].notna()]
+    if "kind" in table:  # what a cascade answers depends on its thresholds, too
+        table = table[table["kind"] == "ensemble"]
     singles, several = (table[table["size"].eq(1) == alone] for alone in (True, False))
     if singles.empty:
         return None

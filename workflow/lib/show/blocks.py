@@ -16,6 +16,7 @@ from workflow.lib.study.figures import FIGURES, SECTIONS
 
 TABLES = {
     "recommendations": ("choose", "Recommendations", "ensembles, best on held-out images first"),
+    "uncertainty": ("choose", "Uncertainty", "how sure the recommended ones are"),
     "lookup": ("different", "Two models", "look up any pair"),
     "novelty": ("different", "Each model", "its errors beside the base's"),
     "table1": ("models", "Table 1", "the base and the models of the main analyses"),
@@ -40,9 +41,9 @@ TABLES = {
 """Section, short name, and what a heading adds to it; in a section, tables follow its figures."""
 
 COMPARED = [
-    "name", "category", "objective", "train_data", "head", "temperature",
+    "name", "category", "objective", "train_data", "head", "temperature", "ece",
     "accuracy", "paper_accuracy", "error_inconsistency", "paper_error_inconsistency",
-    "ensemble_accuracy", "paper_ensemble_accuracy",
+    "ensemble_accuracy", "paper_ensemble_accuracy", "added", "added_best",
 ]  # fmt: skip
 COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
     "class_specialisation": [
@@ -57,8 +58,13 @@ COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
         "added_nats", "only_right", "verdict",
     ],
     "recommendations": [
-        "names", "size", "combination", "selection_accuracy", "accuracy", "gain", "macs",
-        "parameters", "pareto",
+        "names", "kind", "size", "selection_accuracy", "accuracy", "gain", "as_good", "choice",
+        "choice_accuracy", "nll", "nll_gain", "coverage_at_risk", "macs", "exits", "parameters",
+        "pareto", "pareto_parameters",
+    ],
+    "uncertainty": [
+        "kind", "names", "combination", "chosen", "accuracy", "nll", "nll_gain", "nll_diversity",
+        "brier", "ece", "auroc", "aurc", "augrc", "coverage_at_risk", "risk_at_coverage",
     ],
 }  # fmt: skip
 """Columns to show of tables that have more."""
@@ -76,6 +82,8 @@ NUMBERS = {
 CHOICES = {
     ("combination", "probability"): "mean of probabilities",
     ("combination", "logit"): "mean of logits",
+    ("combination", "weighted"): "weighted logits",
+    ("combination", "confident"): "the most confident model",
     ("temperature", "none"): "not calibrated",
     ("temperature", "calibration"): "temperatures of held-out images",
     ("temperature", "test"): "temperatures of the test images",

@@ -47,6 +47,7 @@ def findings(
     combination: str,
     names: Mapping[str, str],
     places: Mapping[str, str],
+    cards: Mapping[str, str],
     examples: int,
 ) -> pd.DataFrame:
     """Answer a visitor's questions.
@@ -62,6 +63,8 @@ def findings(
         Which combination of several models the study takes.
     names, places : mapping of str to str
         What each model is called, and where its weights or outputs are, by key.
+    cards : mapping of str to str
+        Deployment cards of the first single model, pair and triple.
     examples : int
         Test images.
 
@@ -72,7 +75,7 @@ def findings(
     """
     rows = []
     if recommendation is not None and recommendation.candidate is not None:
-        rows.append((COMBINE, *combine(recommendation, combination, names, places)))
+        rows.append((COMBINE, *combine(recommendation, combination, names, places, cards)))
     if base is not None and len(table):
         rows.append((DIFFERENT, *different(table, base, examples)))
     if recommendation is not None and recommendation.candidate is not None:
@@ -81,7 +84,11 @@ def findings(
 
 
 def combine(
-    found: Recommendation, combination: str, names: Mapping[str, str], places: Mapping[str, str]
+    found: Recommendation,
+    combination: str,
+    names: Mapping[str, str],
+    places: Mapping[str, str],
+    cards: Mapping[str, str],
 ) -> tuple[str, str]:
     """Say which models to combine, how, what it gains and costs, and where they are."""
     row, best = found.candidate or {}, found.best
@@ -110,7 +117,7 @@ def combine(
         if found.chosen["size"] == 1
         else f"It is the choice of {found.held_out:,} held-out images, which test images do not "
         f"bear out.",
-        _where(row if found.beyond_chance else best, places),
+        _where(row if found.beyond_chance else best, places, cards),
     ]
     return answer, " ".join(filter(None, detail))
 
@@ -148,7 +155,11 @@ def different(table: pd.DataFrame, base: str, examples: int) -> tuple[str, str]:
             f"{row['name']} alone is right on {int(row['only_right']):,} of {examples:,} images."
         )
     if pd.notna(row.get("added_nats", np.nan)):
-        detail.append(f"It adds {row['added_nats']:.3f} nats to {base}.")
+        ends = row["added_nats_low"], row["added_nats_high"]
+        detail.append(
+            f"With {base} it lowers the negative log-likelihood of the better of both by "
+            f"{minus('{:.3f} nats ({:.3f} to {:.3f})'.format(row['added_nats'], *ends))}."
+        )
     judged = table[table["verdict"] != UNKNOWN]
     if len(judged):
         more = int((judged["verdict"] == MORE).sum())
@@ -212,9 +223,13 @@ def _way(row: Mapping, combination: str) -> str:
     return f"To combine them, {way} (temperatures: calibration.tsv)." if way else ""
 
 
-def _where(row: Mapping, places: Mapping[str, str]) -> str:
+def _where(row: Mapping, places: Mapping[str, str], cards: Mapping[str, str]) -> str:
     keys = [key for key in str(row["models"]).split(" + ") if key in places]
-    return f"Files: {', '.join(places[key] for key in keys)}." if keys else ""
+    files = [places[key] for key in keys]
+    card = {1: "single", 2: "pair", 3: "triple"}.get(int(row["size"]), "")
+    if card in cards and row.get("rank") == 1:
+        files.append(f"{cards[card]} to use it elsewhere")
+    return f"Files: {', '.join(files)}." if files else ""
 
 
 def told_findings(folder: str | os.PathLike) -> str:

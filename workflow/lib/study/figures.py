@@ -84,9 +84,11 @@ def has_several(study: Any) -> bool:
 
 FIGURES = (
     Figure("pareto", "choose", "Accuracy against cost", lambda study: study.has_logits),
+    Figure("risk", "choose", "Risk and coverage", lambda study: study.has_logits),
     Figure("map", "different", "Map", lambda study: len(study.models) > 2),
     Figure("clusters", "different", "Clusters", lambda study: len(study.models) > 2),
     Figure("votes", "different", "Votes", lambda study: not study.has_logits),
+    Figure("nats", "different", "Added nats", lambda study: study.has_logits),
     Figure("figure1", "inconsistency", "Figure 1", has_several, published=True),
     Figure(
         "figure2",

@@ -211,7 +211,8 @@ class Public(Elsewhere):
     """Public weights, of the hub's or in a file."""
 
     checkpoint: Maybe[Weights] = None
-    """File of weights, in place of the hub's."""
+    """File of weights, in place of the hub's; `package:<package>/<file>` for one in an installed
+    Python package."""
     input: Maybe[ImageParts] = None
     """How an image is prepared. Parts that are left out are the hub's."""
 
@@ -266,8 +267,8 @@ class LogitsModel(Model, Elsewhere):
     """File of logits, and features if it has them, from any framework, in place of a network.
     `objective`, `head` and `train_data` only say where they are from."""
     macs: Maybe[Positive] = None
-    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a place
-    in no cascade and on no Pareto front of multiply-adds."""
+    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a
+    place in no cascade and on no Pareto front of multiply-adds."""
 
     @property
     def has_features(self) -> bool:
