@@ -363,7 +363,8 @@ def test_analyses_are_of_the_models_that_suit_unless_others_are_named(study):
 
 def test_a_study_without_pairs_or_strong_models_draws_what_is_left(study):
     config = edited(study, {"pairs": [], "models.strong.set": "main"})
-    figures = ["pareto", "map", "clusters", "figure1", "figure2", "figure8", "sensitivity"]
+    figures = ["pareto", "risk", "map", "clusters", "nats", "figure1", "figure2", "figure8"]
+    figures.append("sensitivity")
     assert complete(config).figures == figures
 
 

@@ -48,12 +48,11 @@ def test_figures_are_in_the_order_of_the_sections_and_none_twice():
         ({"pairs": [["a", "b"]]}, {"figure3", "figure4"}),
         ({"bases": ["a"]}, {"figure5"}),
         ({"probed": ["a"]}, {"figure6"}),
-        ({"models": {"a": 0, "b": 0}}, set()),
         ({"downstream": {"kind": "voc"}}, {"figure7"}),
     ],
 )
 def test_a_study_draws_what_it_has(given, more):
-    always = {"figure1", "figure2", "figure8", "pareto", "sensitivity"}
+    always = {"figure1", "figure2", "figure8", "pareto", "risk", "nats", "sensitivity"}
     maps = {"map", "clusters"} if len(study(**given).models) > 2 else set()
     assert set(drawable(study(**given))) == always | maps | more
     assert set(PUBLISHED) < always
