@@ -19,6 +19,31 @@ def test_small_study_is_valid(study):
 
 MISTAKES = [
     (
+        {"ensembles": {"mine": ["base", "sed-1"]}},
+        'ensembles.mine[1]: there is no model "sed-1"; did you mean "seed-1"?',
+    ),
+    (
+        {"ensembles": {"mine": ["base"]}},
+        "ensembles.mine: an ensemble has at least two models",
+    ),
+    (
+        {"ensembles": {"pair": ["base", "seed-1"]}},
+        "ensembles.pair: the name is that of a recommended one; choose another",
+    ),
+    (
+        {"ensembles": {"My pair": ["base", "seed-1"]}},
+        'ensembles.My pair: "My pair" is not a slug (up to 100 small letters, digits and single '
+        'hyphens, such as "resnet-50")',
+    ),
+    (
+        {"models.strong.macs": 1e9},
+        "models.strong.macs: has no effect with the head trained",
+    ),
+    (
+        {"models.strong": {"category": "dataset", "logits": "strong.h5", "macs": 0}},
+        "models.strong.macs: must be above 0, not 0",
+    ),
+    (
         {"groups": {"few": [9, 2]}},
         "groups.few: must go from the first to the last class, not [9, 2]",
     ),
