@@ -40,8 +40,8 @@ MISTAKES = [
         "models.strong.macs: has no effect with the head trained",
     ),
     (
-        {"models.strong": {"category": "dataset", "logits": "strong.h5", "macs": 0}},
-        "models.strong.macs: must be above 0, not 0",
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "macs": 0}},
+        "models.zero.macs: must be above 0, not 0",
     ),
     (
         {"groups": {"few": [9, 2]}},
