@@ -13,7 +13,9 @@ export NAME IMAGES MODELS STUDY ENSEMBLE
 .PHONY: run study card test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
+# The study of public networks first: its report is there within two minutes.
 run: .venv/made
+	$(BIN)/snakemake --cores all --configfile studies/public.yaml
 	$(BIN)/snakemake --cores all
 
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
@@ -59,6 +61,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/combine.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py

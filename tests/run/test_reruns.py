@@ -20,10 +20,12 @@ DRAWN = {
     **once("figure1", "figure2", "figure8", "report"),
     **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
-    **once("contact_sheet"),
+    **once("contact_sheet", "map", "clusters"),
 }
 AFTER_VARIANTS = once("sensitivity", "report")
+MAPS = once("distances", "map", "clusters")
 AFTER_PAIRS = {
+    **MAPS,
     **once("comparison", "figure1", "figure2", "figure8", "combined", "figure6", "transfer"),
     **once("figure7", "tables", "summary", "variants"),
     **AFTER_VARIANTS,
@@ -91,7 +93,7 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "band: [0.5, 0.95]", "band: [0.4, 0.95]", {"pairs": 1, **AFTER_PAIRS}),
         (SMALL, "ensemble: probability", "ensemble: logit",
          {name: 1 for name in {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, "figure5": 1}
-          if name not in ("combined", "figure6")}),
+          if name not in ("combined", "figure6", *MAPS)}),
         (SMALL, "- [base, reinit]", "- [base, efficientnet]",
          {**once("figure2", "pair_classes"), **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",

@@ -33,6 +33,7 @@ def read_manifest(path) -> pd.DataFrame:
 
 PUBLISHED = ("figure1", "figure2", "figure8")
 ALL = (*PUBLISHED, *(f"figure{n}" for n in range(3, 8)), "pareto", "sensitivity")
+ALL += ("map", "clusters")
 
 
 def test_every_figure_and_table_of_both_studies_is_there(finished):

@@ -51,7 +51,8 @@ def answers(
         File to write, .npz: `top`, the class that each model answers or -1, and `log_confidence`,
         NaN where it is not known, (models, examples); `models`.
     calibration : str
-        Table to write: a row a model, as for logits, but without what needs these; the `problem` of
+        Table to write: a row a model, as for logits, but with the expected calibration error of
+        its confidences as they are, `ece`, in place of what needs logits; and the `problem` of
         a model that answers as another one does.
     models : dict of str to dict
         File, column and digest of each model's answers.
@@ -86,7 +87,7 @@ def answers(
             "model": key,
             "temperature": np.nan,
             "converged": True,
-            "ece_before": confidence_error(sure, own),
+            "ece": confidence_error(sure, own),
             "problem": problems.get(key, ""),
         }
         for key, sure, own in zip(keys, confidence, right, strict=True)

@@ -116,6 +116,7 @@ def model_table(
                 "temperature": fits["temperature"][key],
                 "converged": bool(fits["converged"][key]),
                 "problem": fits["problem"][key],
+                "ece": fits["ece"][key] if "ece" in fits else None,
                 "accuracy": accuracy,
                 "accuracy_low": low,
                 "accuracy_high": high,

@@ -153,6 +153,7 @@ def model_table(rows: pd.DataFrame, examples: int) -> pd.DataFrame:
         temperature=rows["temperature"],
         converged=True,
         problem=None,
+        ece=None,
         accuracy=rows["accuracy"],
     )
     made["accuracy_low"], made["accuracy_high"] = share_interval(made["accuracy"], examples)

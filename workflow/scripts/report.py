@@ -48,7 +48,7 @@ TABLES = {
 """Section, short name, and what a heading adds to it; in a section, tables follow its figures."""
 
 COMPARED = [
-    "name", "category", "objective", "train_data", "head", "temperature",
+    "name", "category", "objective", "train_data", "head", "temperature", "ece",
     "accuracy", "paper_accuracy", "error_inconsistency", "paper_error_inconsistency",
     "ensemble_accuracy", "paper_ensemble_accuracy", "added", "added_best",
 ]  # fmt: skip

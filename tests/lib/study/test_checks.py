@@ -17,6 +17,11 @@ def test_small_study_is_valid(study):
     assert check(study, "small.yaml") == []
 
 
+def test_seeds_may_be_shared_where_the_study_says_so(study):
+    shared = {"models.strong.seed": 13, "pretraining.clip.seed": ABSENT, "shared_seeds": True}
+    assert check(edited(study, shared), "small.yaml") == []
+
+
 MISTAKES = [
     (
         {"ensembles": {"mine": ["base", "sed-1"]}},
@@ -188,9 +193,20 @@ MISTAKES = [
         {"models.seed-1.category": "base"},
         "models: exactly one model must be of the category base, not base and seed-1",
     ),
+    (
+        {"models.strong.seed": 13},
+        'models.strong.seed: 13 is also the seed of "tuned"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    (
+        {"pretraining.clip.seed": ABSENT},
+        'pretraining.clip.seed: 0 is also the seed of "base"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    ({"bases": ["sead-1"]}, 'bases[0]: there is no model "sead-1"; did you mean "seed-1"?'),
     ({"models.base.set": "high"}, "models.base.set: the base must be in the set main"),
     (
-        {"models.simclr": {"category": "fwork"}},
+        {"models.simclr": {"category": "fwork", "seed": 30}},
         "pretraining.simclr: a model has the same key; each network needs its own",
     ),
     (
@@ -264,7 +280,10 @@ MISTAKES = [
         "models.distilled.teacher: a model cannot teach itself: distilled learns from distilled",
     ),
     (
-        {"models.strong": {"category": "fwork", "head": "distilled", "teacher": "distilled"}},
+        {
+            "models.strong.head": "distilled",
+            "models.strong.teacher": "distilled",
+        },
         "models.distilled.teacher: a model cannot teach itself: "
         "distilled learns from strong learns from distilled",
     ),

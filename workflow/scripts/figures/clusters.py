@@ -62,7 +62,8 @@ def draw_clusters(matrix: np.ndarray, models: pd.DataFrame) -> ClusterGrid:
         cbar_pos=(TREE, 0.4 / height, 0.3, 0.09 / height),
         cbar_kws={"orientation": "horizontal", "extend": "both"},
         cmap="viridis",
-        robust=True,
+        **limits(matrix),
+        mask=np.eye(len(matrix), dtype=bool),
         xticklabels=False,
         yticklabels=1,
         rasterized=True,
@@ -82,6 +83,13 @@ def draw_clusters(matrix: np.ndarray, models: pd.DataFrame) -> ClusterGrid:
         key.set_marker("s")
     grid.figure.legend(handles=keys, loc="lower right", ncols=4)
     return grid
+
+
+def limits(matrix: np.ndarray) -> dict[str, float]:
+    """Give the ends of the colours: where all but a few of the distances lie, in per cent."""
+    apart = 100 * matrix[~np.eye(len(matrix), dtype=bool)]
+    low, high = np.percentile(apart, [2, 98])
+    return {"vmin": float(low), "vmax": float(max(high, low + 1e-9))}
 
 
 if "snakemake" in globals():

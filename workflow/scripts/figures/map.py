@@ -1,7 +1,7 @@
 """The map of models: the nearer two of them, the more often they are right on the same images.
 
 Metric multidimensional scaling of the error inconsistency of all pairs. Models of the main analyses
-are named where few enough are, the others are paler.
+are named, the others are pale; where there are few models, all are named.
 """
 
 import numpy as np
@@ -13,7 +13,8 @@ from workflow.lib.show.style import RC, TEXT_WIDTH
 from workflow.lib.study.categories import BASE
 
 AXES = ("x", "y")
-ROOM = 0.03  # of the map's width, around it
+ROOM = 0.05  # of the map's width, around it
+FEW = 32  # models that have room for all names
 
 
 @rc_context(RC)
@@ -31,7 +32,9 @@ def model_map(*, table: str, pdf: str, svg: str, png: str) -> None:
     rows = plots.in_percent(rows, *AXES)
     main = rows["group"].isin([BASE, "main"])
     spans = np.ptp(rows[[*AXES]].to_numpy(), axis=0)
-    height = TEXT_WIDTH * float(np.clip(spans[1] / (spans[0] or 1), 0.4, 0.9)) + 0.3
+    few = len(rows) <= FEW
+    shape = float(np.clip(spans[1] / (spans[0] or 1), 0.4, 0.6 if few else 0.9))
+    height = TEXT_WIDTH * shape + 0.3
     figure, (ax,) = plots.subplots(TEXT_WIDTH, height)
     plots.draw_points(ax, rows[~main], *AXES, alpha=0.3, s=14)
     plots.draw_points(ax, rows[main], *AXES, alpha=0.9, s=22)
@@ -42,7 +45,7 @@ def model_map(*, table: str, pdf: str, svg: str, png: str) -> None:
     note = {"ha": "right", "va": "bottom", "fontsize": RC["xtick.labelsize"]}
     ax.text(0.99, 0.01, stress, transform=ax.transAxes, **note)
     plots.add_legend(figure, plots.category_keys(rows["category"]))
-    plots.label_points(ax, rows[main], *AXES, size=5, width=30)
+    plots.label_points(ax, rows[main | few], *AXES, size=6 if few else 5, width=30)
     plots.save(figure, pdf, svg, png)
 
 
