@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What a user types is no part of a command: it is passed as it is, through the environment.
-OWN := NAME IMAGES MODELS LABELS CLASSES PYTHON
+OWN := NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE PYTHON
 TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(OWN) $(TYPED),$(eval override $(name) := $$(value $(name))))
 # What has none of make's own names is a model to compare, by its name.
 export COMPARED := $(filter-out $(OWN) MAKE% -% .%,$(sort $(TYPED)))
-export NAME IMAGES MODELS LABELS CLASSES $(COMPARED)
+export NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE $(COMPARED)
 
-.PHONY: run study compare test unit numeric lint bench report schema
+.PHONY: run study compare card test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
 # The study of public networks first: its report is there within two minutes.
@@ -25,6 +25,14 @@ study: .venv/made
 # make compare A=a.npz B=b.npz LABELS=labels.csv, with NAME=mine and CLASSES=classes.txt where wanted
 compare: .venv/made
 	@$(BIN)/python -m workflow.compare --name="$$NAME" --labels="$$LABELS" --classes="$$CLASSES"
+
+# make card STUDY=mine ENSEMBLE=cheap: one of `ensembles` in studies/mine.yaml, or single, pair, triple, cascade
+card: .venv/made
+	@case "$$STUDY" in default) file=config.yaml;; *) file="studies/$$STUDY.yaml";; esac; \
+	test -f "$$file" || { echo "There is no study $$file; give its name: make card STUDY=mine ENSEMBLE=cheap" >&2; exit 2; }; \
+	$(BIN)/snakemake --cores all --configfile "$$file" -- "results/$$STUDY/deployment/$$ENSEMBLE.json" \
+	|| { echo "If there is no rule for it: name the ensemble $$ENSEMBLE under \`ensembles\` in $$file." >&2; exit 2; }
+	@echo "Open results/$$STUDY/deployment/$$ENSEMBLE.json; apply_card.py beside it applies it."
 
 test: .venv/made
 	$(BIN)/pytest -n 2 --durations=20
@@ -54,6 +62,7 @@ lint: .venv/made
 
 bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
+	$(BIN)/python benchmarks/combine.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/verdicts.py

@@ -35,6 +35,7 @@ rule findings:
             "<results>/recommendations.tsv" if "recommendations" in STUDY.tables else []
         ),
         added="<results>/added.tsv" if "nats" in STUDY.figures else [],
+        scores="<results>/scores.tsv" if "recommendations" in STUDY.tables else [],
     output:
         findings="<results>/findings.tsv",
         novelty="<results>/novelty.tsv",

@@ -23,6 +23,7 @@ def findings(
     answers: str,
     recommendations: str | list[str],
     added: str | list[str],
+    scores: str | list[str],
     findings: str,
     novelty: str,
     only_right: str,
@@ -40,8 +41,9 @@ def findings(
         Tables of models and of pairs.
     answers : str
         What each model answers on the test images, as `counts` writes it.
-    recommendations, added : str or empty list
-        Tables of recommendations, and of what models add to the base's likelihood.
+    recommendations, added, scores : str or empty list
+        Tables of recommendations, of what models add to the base's likelihood, and of the scores of
+        all combinations.
     findings, novelty, only_right : str
         Tables to write: the answers (`question`, `answer`, `detail`); a row a model as
         `measures.findings.novelty` gives it; and `id`, `class`, `model` and `name` of each image
@@ -77,11 +79,12 @@ def findings(
     )
     write_table(novelty, novel)
     ranked = [] if isinstance(recommendations, list) else [read_table(recommendations)]
+    scored = None if isinstance(scores, list) else read_table(scores)
     bases = table.loc[table["group"] == BASE, "name"]
     write_table(
         findings,
         words.findings(
-            measured.recommend(ranked[0], every, held_out) if ranked else None,
+            measured.recommend(ranked[0], every, held_out, scored) if ranked else None,
             novel,
             str(bases.iloc[0]) if len(bases) else None,
             combination=combination,

@@ -107,7 +107,7 @@ def of_scores(
     table = table.drop_duplicates(["model_1", "model_2"])
     names = table["model_1"] + " + " + table["model_2"]
     alone = table[["accuracy_1", "accuracy_2"]].mean(axis=1)
-    of_accuracy = scores[(scores["score"] == "accuracy") & (scores["kind"] == "pair")]
+    of_accuracy = scores[scores["score"] == "accuracy"]
     rows = []
     for combination in FURTHER:
         found = of_accuracy[of_accuracy["combination"] == combination].set_index("models")["value"]

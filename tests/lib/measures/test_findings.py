@@ -228,6 +228,23 @@ def test_the_least_gain_by_hand():
     assert np.isnan(least_gain(0, 0.1))
 
 
+def test_gains_are_those_of_the_combination_that_is_chosen(ensembles):
+    table = recommendations(ensembles, held_out()).assign(choice="weighted")
+    score = {"combination": "weighted", "test": "test", "score": "accuracy", "value": 0.9}
+    score |= {"difference": 0.1, "difference_low": 0.09, "difference_high": 0.11}
+    other = score | {"score": "nll", "difference": 9.0}
+    rows = [score | {"models": "a + b"}, other | {"models": "a + b"}, score | {"models": "a"}]
+    pairs = table_of({key: ensembles[key] for key in "abc"})
+    found = recommend(table, pairs, 1000, pd.DataFrame(rows))
+    assert found.chosen["models"] == "a + b" and found.chosen["combination"] == "weighted"
+    assert found.gain == pytest.approx(0.9 - ensembles["a"].mean())
+    assert found.high - found.low == pytest.approx(0.02)
+    # What has no such score is as before.
+    rest = findings.combined(table, pd.DataFrame(rows)).set_index("models")
+    assert rest.at["a", "accuracy"] == ensembles["a"].mean()
+    assert pd.isna(rest.at["b + c", "combination"])
+
+
 def test_multiply_adds_are_the_cost_where_all_have_them(ensembles):
     table = recommendations(ensembles, held_out())
     assert findings.cost_column(table) == "parameters"

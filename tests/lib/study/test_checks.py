@@ -24,6 +24,31 @@ def test_seeds_may_be_shared_where_the_study_says_so(study):
 
 MISTAKES = [
     (
+        {"ensembles": {"mine": ["base", "sed-1"]}},
+        'ensembles.mine[1]: there is no model "sed-1"; did you mean "seed-1"?',
+    ),
+    (
+        {"ensembles": {"mine": ["base"]}},
+        "ensembles.mine: an ensemble has at least two models",
+    ),
+    (
+        {"ensembles": {"pair": ["base", "seed-1"]}},
+        "ensembles.pair: the name is that of a recommended one; choose another",
+    ),
+    (
+        {"ensembles": {"My pair": ["base", "seed-1"]}},
+        'ensembles.My pair: "My pair" is not a slug (up to 100 small letters, digits and single '
+        'hyphens, such as "resnet-50")',
+    ),
+    (
+        {"models.strong.macs": 1e9},
+        "models.strong.macs: has no effect with the head trained",
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "macs": 0}},
+        "models.zero.macs: must be above 0, not 0",
+    ),
+    (
         {"groups": {"few": [9, 2]}},
         "groups.few: must go from the first to the last class, not [9, 2]",
     ),

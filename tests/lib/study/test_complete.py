@@ -364,8 +364,19 @@ def test_analyses_are_of_the_models_that_suit_unless_others_are_named(study):
 def test_a_study_without_pairs_or_strong_models_draws_what_is_left(study):
     config = edited(study, {"pairs": [], "models.strong.set": "main"})
     figures = ["pareto", "risk", "map", "clusters", "nats", "figure1", "figure2", "figure8"]
-    figures.append("sensitivity")
-    assert complete(config).figures == figures
+    assert complete(config).figures == [*figures, "sensitivity"]
+
+
+def test_cards_are_of_what_is_recommended_and_of_named_ensembles(study):
+    found = complete(edited(study, {"ensembles": {"mine": ["strong", "base"]}}))
+    assert found.cards == ["single", "pair", "triple", "cascade", "mine"]
+    own = found.deployed["base"]
+    assert own["file"] == "results/small/models/base/checkpoint.safetensors"
+    assert own["recipe"]["architecture"] == "test_resnet"
+    external = {"category": "fwork", "logits": "other.csv", "macs": 4.1e9}
+    found = complete(edited(study, {"models.tuned": external}))
+    assert found.deployed["tuned"]["file"] == "other.csv"
+    assert found.networks["tuned"].recipe["macs"] == 4.1e9
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7])

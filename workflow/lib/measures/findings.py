@@ -258,7 +258,39 @@ class Recommendation:
         return self.chosen["size"] > 1 and self.low > 0
 
 
-def recommend(table: pd.DataFrame, pairs: pd.DataFrame, held_out: int) -> Recommendation | None:
+def combined(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Give accuracy and gain of ensembles in the combination that is chosen for each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As in recommendations.tsv: `choice` is the combination chosen by likelihood on held-out
+        images.
+    scores : DataFrame
+        As in scores.tsv.
+
+    Returns
+    -------
+    DataFrame
+        The table, with `combination`; rows without such scores are those of the study's own
+        combination.
+    """
+    if "choice" not in table:
+        return table
+    rows = scores[(scores["score"] == "accuracy") & (scores["test"] == "test")]
+    rows = rows.drop_duplicates(["models", "combination"]).set_index(["models", "combination"])
+    keys = pd.MultiIndex.from_arrays([table["models"], table["choice"]])
+    found = rows[["value", "difference", "difference_low", "difference_high"]].reindex(keys)
+    known = (found["difference_low"].notna() & (table["size"] > 1).to_numpy()).to_numpy()
+    columns = ["accuracy", "gain", "gain_low", "gain_high"]
+    table = table.assign(combination=table["choice"].where(known))
+    table.loc[known, columns] = found.to_numpy()[known]
+    return table
+
+
+def recommend(
+    table: pd.DataFrame, pairs: pd.DataFrame, held_out: int, scores: pd.DataFrame | None = None
+) -> Recommendation | None:
     """Choose an ensemble by the one-standard-error rule (Breiman et al. 1984, section 3.4.3).
 
     Of all that is within one standard error of the best on held-out images, the one of fewest
@@ -274,6 +306,9 @@ def recommend(table: pd.DataFrame, pairs: pd.DataFrame, held_out: int) -> Recomm
         As in pairs.tsv.
     held_out : int
         Held-out images, by which `selection_accuracy` was measured.
+    scores : DataFrame, optional
+        As in scores.tsv. With it, accuracies and gains are those of the combination that is chosen
+        for each ensemble on held-out images, without it those of the study's.
 
     Returns
     -------
@@ -304,6 +339,9 @@ def recommend(table: pd.DataFrame, pairs: pd.DataFrame, held_out: int) -> Recomm
     alone = (near["size"] == 1).any()
     chosen = best if alone else near.iloc[0].drop("cost").to_dict()
     candidate = chosen if chosen["size"] > 1 else _best_pair(several)
+    if scores is not None:
+        candidate = combined(pd.DataFrame([candidate]), scores).iloc[0].to_dict()
+        chosen = candidate if chosen["size"] > 1 else best
     gain, spread = gain_over(candidate, best, known)
     return Recommendation(
         best, chosen, candidate, gain, gain - Z * spread, gain + Z * spread, error,

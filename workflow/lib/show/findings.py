@@ -28,7 +28,7 @@ COLUMNS = ["question", "answer", "detail"]
 WAYS = {
     "probability": "average the calibrated probabilities of its members",
     "logit": "average the calibrated logits of its members",
-    "weighted": "add the members' logits, weighted as recommendations.tsv says",
+    "weighted": "add the members' logits, weighted as combining/weights.tsv says",
     "vote": "take the class that most members answer",
     "confident": "take the answer of the most confident member",
 }
@@ -219,7 +219,8 @@ def _cost(row: Mapping, best: Mapping, single: str) -> str:
 
 
 def _way(row: Mapping, combination: str) -> str:
-    way = WAYS.get(str(row.get("combination", combination)))
+    own = row.get("combination", combination)
+    way = WAYS.get(str(combination if pd.isna(own) else own))
     return f"To combine them, {way} (temperatures: calibration.tsv)." if way else ""
 
 

@@ -235,6 +235,9 @@ def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
         for place, key in enumerate(members or []):
             yield from _unknown_model(key, ("ensembles", name, place), study)
+            if key in study.models and study.models[key].kind == "answers":
+                text = f"{key} has only answers, which no combination here takes; give its logits"
+                yield ("ensembles", name, place), text
         if name in ("single", "pair", "triple", "cascade"):
             yield ("ensembles", name), "the name is that of a recommended one; choose another"
         if members and len(members) < 2:
