@@ -53,7 +53,7 @@ def test_figures_are_in_the_order_of_the_sections_and_none_twice():
     ],
 )
 def test_a_study_draws_what_it_has(given, more):
-    always = {"figure1", "figure2", "figure8", "pareto", "sensitivity"}
+    always = {"figure1", "figure2", "nats", "figure8", "pareto", "risk", "sensitivity"}
     maps = {"map", "clusters"} if len(study(**given).models) > 2 else set()
     assert set(drawable(study(**given))) == always | maps | more
     assert set(PUBLISHED) < always

@@ -74,7 +74,6 @@ MEASURES = {
     "exits": ("Answered by the first (%)", SHARE),
     "nll": ("Negative log-likelihood (nats)", PLAIN),
     "brier": ("Brier score", PLAIN),
-    "ece": ("Calibration error (%)", SHARE),
     "auroc": ("AUROC", PLAIN),
     "aurc": ("AURC", PLAIN),
     "augrc": ("AUGRC", PLAIN),
