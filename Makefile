@@ -6,9 +6,11 @@ BIN := .venv/bin
 override NAME := $(value NAME)
 override IMAGES := $(value IMAGES)
 override MODELS := $(value MODELS)
-export NAME IMAGES MODELS
+override STUDY := $(value STUDY)
+override ENSEMBLE := $(value ENSEMBLE)
+export NAME IMAGES MODELS STUDY ENSEMBLE
 
-.PHONY: run study test unit numeric lint bench report schema
+.PHONY: run study card test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
 # The study of public networks first: its report is there within two minutes.
@@ -19,6 +21,14 @@ run: .venv/made
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
 study: .venv/made
 	@$(BIN)/python -m workflow.lib.study.new --name="$$NAME" --images="$$IMAGES" -- "$$MODELS"
+
+# make card STUDY=mine ENSEMBLE=cheap: one of `ensembles` in studies/mine.yaml, or single, pair, triple, cascade
+card: .venv/made
+	@case "$$STUDY" in default) file=config.yaml;; *) file="studies/$$STUDY.yaml";; esac; \
+	test -f "$$file" || { echo "There is no study $$file; give its name: make card STUDY=mine ENSEMBLE=cheap" >&2; exit 2; }; \
+	$(BIN)/snakemake --cores all --configfile "$$file" -- "results/$$STUDY/deployment/$$ENSEMBLE.json" \
+	|| { echo "If there is no rule for it: name the ensemble $$ENSEMBLE under \`ensembles\` in $$file." >&2; exit 2; }
+	@echo "Open results/$$STUDY/deployment/$$ENSEMBLE.json; apply_card.py beside it applies it."
 
 test: .venv/made
 	$(BIN)/pytest -n 2 --durations=20
@@ -48,8 +58,10 @@ lint: .venv/made
 
 bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
+	$(BIN)/python benchmarks/combine.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py

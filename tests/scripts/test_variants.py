@@ -18,7 +18,7 @@ from workflow.scripts.variants import of_features, of_greedy, variants
 
 KEYS = ["base", "a", "b", "c", "d", "e"]
 MODELS = pd.DataFrame(
-    {"model": [*KEYS, "weak"], "group": ["base", *["main"] * 5, "others"],
+    {"model": [*KEYS, "weak"], "name": [*KEYS, "weak"], "group": ["base", *["main"] * 5, "others"],
      "category": ["base", "reinit", "reinit", "arch", "arch", "dataset", "dataset"]}
 )  # fmt: skip
 CHOSEN = {"combination": "logit", "temperature": "calibration", "protocol": "held-out",
@@ -82,7 +82,7 @@ def table(counted, tmp_path) -> pd.DataFrame:
         counts=str(tmp_path / "counts.npz"), models=str(tmp_path / "models.tsv"),
         scores=str(tmp_path / "scores.tsv"), greedy=str(tmp_path / "greedy.tsv"),
         features=[str(tmp_path / "probes.tsv")],
-        table=str(tmp_path / "variants.tsv"), chosen=CHOSEN, target=1.0,
+        table=str(tmp_path / "variants.tsv"), chosen=CHOSEN, target=1.0, bases=["base"],
     )  # fmt: skip
     return pd.read_csv(tmp_path / "variants.tsv", sep="\t")
 

@@ -31,6 +31,34 @@ rule selection:
         "../scripts/selection.py"
 
 
+rule weaker:
+    """Find what the best model of lower accuracy adds to each strong one, at equal and other weights."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        calibration="<results>/calibration.tsv",
+        selected=expand("<results>/outputs/{model}/calibration.h5", model=STUDY.greedy.members),
+        scored=expand("<results>/outputs/{model}/test.h5", model=STUDY.greedy.members),
+    output:
+        table="<results>/weaker.tsv",
+    log:
+        "<results>/logs/weaker.log",
+    benchmark:
+        "<results>/benchmarks/weaker.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={
+            "models": STUDY.greedy.members,
+            "splits": ["calibration", "test"],
+            "bases": STUDY.greedy.bases,
+            "pool": STUDY.greedy.pool,
+            "combination": STUDY.ensemble,
+        },
+        code=fingerprint("weaker"),
+    script:
+        "../scripts/weaker.py"
+
+
 rule greedy:
     """Name the models of greedy ensembles."""
     input:

@@ -18,7 +18,7 @@ rule comparison:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"combination": STUDY.ensemble},
+        settings={"combination": STUDY.ensemble, "bases": STUDY.bases},
         code=fingerprint("comparison"),
     script:
         "../scripts/comparison.py"

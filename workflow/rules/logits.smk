@@ -8,7 +8,8 @@ test          by `calibration_on_test` (temperatures for `variants`, answers tha
               and `selection` (greedy members under the protocol of the paper, scores)
 
 Beside that, `selection` reads again whom it adds to a greedy ensemble, and `pair_classes` the rows
-on which a chosen pair differs. All other rules join these numbers with names, in seconds.
+on which a chosen pair differs; and where combinations are fitted and scored, `weights`, `scores`
+and `cascades` read as combining.smk says. All other rules join these numbers with names, in seconds.
 """
 
 

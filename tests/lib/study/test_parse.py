@@ -51,11 +51,11 @@ MISTAKES = [
         f'study: "mine\\n" is not {A_SLUG}',
     ),
     (
-        {"models.reinit\n": {"category": "arch"}},
+        {"models.reinit\n": {"category": "arch", "seed": 30}},
         f'models.reinit\n: "reinit\\n" is not {A_SLUG}',
     ),
     (
-        {f"models.{'a' * 101}": {"category": "arch"}},
+        {f"models.{'a' * 101}": {"category": "arch", "seed": 30}},
         f'models.{"a" * 101}: "{"a" * 56}... is not {A_SLUG}',
     ),
     (
@@ -63,11 +63,11 @@ MISTAKES = [
         f'study: "My study" is not {A_SLUG}',
     ),
     (
-        {"models.ResNet": {"category": "arch"}},
+        {"models.ResNet": {"category": "arch", "seed": 30}},
         f'models.ResNet: "ResNet" is not {A_SLUG}',
     ),
     (
-        {"pretraining.big_one": {}},
+        {"pretraining.big_one": {"seed": 30}},
         f'pretraining.big_one: "big_one" is not {A_SLUG}',
     ),
     (

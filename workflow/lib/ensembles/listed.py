@@ -77,6 +77,8 @@ def gather(
         found[own] = found[own]._replace(chosen=True)
     for name, keys in named.items():
         members = tuple(place[key] for key in keys)
+        if len(members) == 2:  # under the key that it has in all tables
+            members = tuple(sorted(members))
         found.pop(tuple(sorted(members)), None)
         found[members] = Listed(members, "named", name, True)
     return list(found.values())

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import errno
 import functools
+import importlib.util
 import logging
 import os
 import urllib.error
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # a study is planned in every process, most of which need no 
 log = logging.getLogger("uncorrelated")
 
 LOCAL = "local-dir:"
+PACKAGE = "package:"
+"""Of a file of weights: that it lies in an installed package, such as `package:<name>/<file>`."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """Names of weights files beside a config.json, as timm looks for them."""
 
@@ -186,7 +189,7 @@ def local_files(folder: str | os.PathLike) -> list[str]:
 
 
 def weights_files(recipe: Mapping) -> str | list[str]:
-    """Name the files that a public network's weights are in; none if they are the hub's.
+    """Name the files that a public network's weights are in; none of the hub's or a package's.
 
     Raises
     ------
@@ -195,11 +198,15 @@ def weights_files(recipe: Mapping) -> str | list[str]:
     """
     if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
         return local_files(recipe["timm"])
-    return check_path(recipe["checkpoint"], "checkpoint") if "checkpoint" in recipe else []
+    public = "timm" in recipe or "open_clip" in recipe
+    # A package is pinned; where it lies is another place in each environment.
+    if "checkpoint" not in recipe or (public and recipe["checkpoint"].startswith(PACKAGE)):
+        return []
+    return check_path(recipe["checkpoint"], "checkpoint")
 
 
 def fetch(recipe: Mapping, entry: str) -> str:
-    """Load the weights of a public network from the hub, unless its cache has them.
+    """Load the weights of a public network from the hub, unless its cache or a package has them.
 
     Parameters
     ----------
@@ -211,13 +218,16 @@ def fetch(recipe: Mapping, entry: str) -> str:
     Returns
     -------
     str
-        The file in the hub's cache.
+        The file in the hub's cache, or in the package.
 
     Raises
     ------
     InputError
-        If the hub cannot be reached, or does not give the file; it says what to place where.
+        If the hub cannot be reached, or does not give the file; it says what to place where. If
+        there is no such package, or no such file in it.
     """
+    if recipe.get("checkpoint", "").startswith(PACKAGE):
+        return _from_package(recipe["checkpoint"].removeprefix(PACKAGE), entry)
     if "open_clip" in recipe:
         [known] = _open_clip(recipe)[1].values()
         repository, _, name = known["hf_hub"].rpartition("/")
@@ -230,6 +240,17 @@ def fetch(recipe: Mapping, entry: str) -> str:
         name = known.get("hf_hub_filename")
         return _from_hub(known["hf_hub_id"], [name] if name else WEIGHTS[:2], entry)
     return _from_url(known["url"], entry)
+
+
+def _from_package(name: str, entry: str) -> str:
+    """Find a file in an installed package, whose code is not run."""
+    package, _, file = name.partition("/")
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    for folder in found.submodule_search_locations or [] if found else []:
+        if Path(folder, file).is_file():
+            return str(Path(folder, file))
+    what = f"holds no {file}" if found else "is not installed"
+    raise InputError(f"{entry}.checkpoint: the package {package} {what}")
 
 
 def _from_hub(repository: str, names: Sequence[str], entry: str) -> str:
@@ -362,10 +383,13 @@ def _load_timm(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
     last = classifier if isinstance(classifier, str) else next(iter(classifier), "")
     weight = tensors.get(f"{last}.weight")
     outputs = settings["num_classes"] if weight is None else len(weight)
-    del tensors, weight
+    del weight
     arguments = {key: value for key, value in options.items() if key != "pretrained_cfg"}
     # As a file, and with that many classes, so that timm loads all of it or fails.
     settings = {**settings, "file": path, "num_classes": outputs, "custom_load": False}
+    if recipe.get("checkpoint", "").startswith(PACKAGE):
+        own = timm.create_model(name.partition(".")[0], num_classes=outputs).state_dict()
+        settings |= {"file": None, "state_dict": _in_order(tensors, own, path)}
     with _watching() as missing:
         network = timm.create_model(
             name.partition(".")[0],
@@ -378,6 +402,20 @@ def _load_timm(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
     if missing:
         raise InputError(f"{path} lacks {len(missing)} tensors of {name}, such as {missing[0]}")
     return {"architecture": name, "options": options, "outputs": outputs}, network, {}
+
+
+def _in_order(tensors: Mapping, own: Mapping, path: str) -> dict:
+    """Give tensors that another library named, in timm's order, the names that timm has for them.
+
+    What each is (the last part of its name) and its shape must be the same, of all of them.
+    """
+    named = [
+        [(name.rpartition(".")[2], value.shape) for name, value in each.items()]
+        for each in (tensors, own)
+    ]
+    if named[0] != named[1]:
+        raise InputError(f"the tensors in {path} are not those of the network, in its order")
+    return dict(zip(own, tensors.values(), strict=True))
 
 
 @contextlib.contextmanager

@@ -37,6 +37,10 @@ LINE = {"linewidth": 0.8, "zorder": 1}
 STAR = {"marker": "*", "s": 56, "edgecolor": "black", "linewidth": 0.4, "legend": False}
 """How a category's mean looks."""
 
+TICK = {"marker": "|", "s": 40, "linewidth": 0.7, "alpha": 0.55}
+DOT = {"marker": ".", "s": 10, "linewidth": 0, "alpha": 0.55}
+"""How a category's mean with one of several bases looks, in a row and in a plane."""
+
 X = "error_inconsistency"
 PITCH = 1.3  # of rows of which seaborn's swarms take up 0.8
 
@@ -93,7 +97,8 @@ def strip_height(table: pd.DataFrame) -> float:
 def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
-    The means stand as numbers on the right. An interval too wide for the panel runs off it.
+    The means stand as numbers on the right, and where there are several bases, the means with each
+    of them as ticks on the star. An interval too wide for the panel runs off it.
 
     Parameters
     ----------
@@ -115,6 +120,11 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
         look |= {"size": min(3.9, 12 / len(own) ** 0.5)} | FAINT
         rule = {"orient": "y", "native_scale": True, "warn_thresh": 1, "ax": ax}
         sns.swarmplot(x=own[column], y=place, **rule, **look)
+    bases = _with_each_base(table, [column])
+    places = dict(zip(means["category"], means["row"], strict=True))
+    bases = bases[bases["category"].isin(places)]
+    colours = [LOOKS[category].colour for category in bases["category"]]
+    ax.scatter(bases[column], bases["category"].map(places), c=colours, zorder=2, **TICK)
     draw_means(ax, means, column, "row")
     for mean in means.to_dict("records"):
         half = mean[f"{column}_high"] - mean[column]
@@ -155,8 +165,9 @@ def _draw_references(ax: Axes, table: pd.DataFrame, column: str, rows: list[str]
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
 
-    An interval too wide for the panel runs off it. Intervals of two models (t = 12.7) would cross
-    it and say nothing: they are left out.
+    Where there are several bases, a dot is the mean of a category with one of them. An interval too
+    wide for the panel runs off it. Intervals of two models (t = 12.7) would cross it and say
+    nothing: they are left out.
 
     Parameters
     ----------
@@ -169,6 +180,9 @@ def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     models, means = _models_and_means(table, [x, y])
     draw_points(ax, models, x, y, line=True)
     ends = {f"{name}_high": means[f"{name}_high"].where(means["models"] > 2) for name in (x, y)}
+    bases = _with_each_base(table, [x, y])
+    colours = [LOOKS[category].colour for category in bases["category"]]
+    ax.scatter(bases[x], bases[y], c=colours, zorder=2, **DOT)
     draw_means(ax, means.assign(**ends), x, y)
     _set_limits(ax, models, means, x=x, y=y)
 
@@ -383,6 +397,11 @@ def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataF
     """Give the rows of each kind that have a value in all columns."""
     known = table.dropna(subset=columns)
     return known[known["what"] == "model"], known[known["what"] == "mean"]
+
+
+def _with_each_base(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Give the rows of categories with each base that have a value in all columns."""
+    return table[table["what"] == "base"].dropna(subset=columns)
 
 
 def _write_beside(ax: Axes, row: float, text: str) -> None:

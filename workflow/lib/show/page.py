@@ -103,7 +103,6 @@ LABELS = {
     "holds": "Verdict",
     "combination": "Combination",
     "choice": "Combine by",
-    "chosen": "To take",
     "as_good": "As good as the first",
     "first": "First member",
     "base_name": "Base",

@@ -40,6 +40,7 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _group_mistakes(study.groups)
     yield from _key_mistakes(study)
     yield from _model_mistakes(study)
+    yield from _seed_mistakes(study)
     yield from _pair_mistakes(study)
     yield from _ensemble_mistakes(study)
     yield from _analysis_mistakes(study)
@@ -193,6 +194,23 @@ def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("models", key, "teacher"), text
 
 
+def _seed_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find trainings that would begin with the same weights and see images in the same order."""
+    first: dict[int, str] = {}
+    known = [*study.models.values(), *study.pretraining.values()]
+    for network in known if not study.shared_seeds else []:
+        seed = getattr(network, "seed", None) if isinstance(network, Learnt) else None
+        if seed is None:
+            continue
+        other = first.setdefault(seed, network.path[1])
+        if other != network.path[1]:
+            yield (
+                (*network.path, "seed"),
+                f'{seed} is also the seed of "{other}"; give each network that is trained '
+                f"a seed of its own, or set shared_seeds: true if it is meant",
+            )
+
+
 def _lessons(key: str, teachers: dict[str, str | None]) -> list[str]:
     """Walk from a model to its teacher's teacher and so on; none if this never leads back."""
     chain = [key]
@@ -217,6 +235,9 @@ def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
         for place, key in enumerate(members or []):
             yield from _unknown_model(key, ("ensembles", name, place), study)
+            if key in study.models and study.models[key].kind == "answers":
+                text = f"{key} has only answers, which no combination here takes; give its logits"
+                yield ("ensembles", name, place), text
         if name in ("single", "pair", "triple", "cascade"):
             yield ("ensembles", name), "the name is that of a recommended one; choose another"
         if members and len(members) < 2:
@@ -230,6 +251,8 @@ def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake
 
 def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models and splits that an analysis names and the study does not have."""
+    for place, key in enumerate(study.bases or []):
+        yield from _unknown_model(key, ("bases", place), study)
     for section, name in LISTS:
         for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
             yield from _unknown_model(key, (section, name, place), study)
@@ -246,7 +269,7 @@ def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
 
 
 def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    greedy, bases, pool = study.greedy, study.bases, study.pool
+    greedy, bases, pool = study.greedy, study.starts, study.pool
     if bases and not pool and greedy.pool is None:
         yield ("greedy", "pool"), "the pool is empty: every model is of the set high; name some"
     if not bases and greedy.bases is None and greedy.pool is not None:

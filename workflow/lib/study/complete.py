@@ -95,11 +95,13 @@ class Features(model.Features):
 
     base: str
     """The base of the study."""
+    seed: int
+    """The first of the seeds of draws."""
 
     @property
     def settings(self) -> dict:
         """What the probes depend on, of plain types."""
-        keys = {"base", "data", "shares", "seeds", "dimensions", "regularisation"}
+        keys = {"base", "data", "shares", "seeds", "seed", "dimensions", "regularisation"}
         return self.model_dump(include=keys)
 
 
@@ -134,6 +136,7 @@ class PublishedStudy:
     band: list[float]
     ensemble: str = "unstated"
     pairs: list[list[str]] = field(default_factory=list)
+    bases: list[str] = field(default_factory=list)
     figures: list[str] = field(default_factory=lambda: list(PUBLISHED))
     stages: tuple[str, ...] = ("published",)
     # What only a study that is measured has.
@@ -163,6 +166,9 @@ class Study:
 
     Attributes
     ----------
+    bases : list of str
+        Models that each serve as the base, the base first. Of published numbers there is one base
+        without a key, so that they name none.
     geometries : dict of str to dict
         `size`, `crop`, `interpolation` and `channels` of each geometry in use.
     preprocessing : dict of str to dict
@@ -177,6 +183,7 @@ class Study:
     protocol: str
     accuracy_tolerance: float
     extraction: dict
+    bases: list[str]
     pairs: list[list[str]]
     ensembles: dict[str, list[str]]
     groups: dict[str, list]
@@ -344,20 +351,23 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     recipes: dict[str, dict] = {}
     for own in file.networks:
         source = getattr(own, "source", None)
-        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
+        recipe = own.recipe(recipes[source] if source else {})
+        recipes[own.path[1]] = _shifted(recipe, file.seed)
     images = {key: recipe["input"] for key, recipe in recipes.items() if "input" in recipe}
     # Where there are only logits, images are shown as the base or another network sees them.
     default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
     lent = images.get(file.base) or next(iter(images.values()), default)
     public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
-    named = {"models": file.probed, "base": file.base}
-    chosen = {"bases": file.bases, "pool": file.pool}
-    chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
-    as_written = ("title", "dataset", "band", "protocol", "accuracy_tolerance", "pairs",
-                  "ensembles", "groups")  # fmt: skip
+    named = {"models": file.probed, "base": file.base, "seed": file.seed}
+    chosen = {"bases": file.starts, "pool": file.pool}
+    chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
+    as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",
+                  "groups")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},
+        dataset=file.dataset.model_copy(update={"seed": file.dataset.seed + file.seed}),
+        bases=file.compared,
         ensemble="confident" if file.answers_alone else file.ensemble,
         extraction=file.extraction.model_dump(),
         models={key: _shown(own, file, recipes[key]) for key, own in file.models.items()},
@@ -372,6 +382,11 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )
+
+
+def _shifted(recipe: dict, seed: int) -> dict:
+    """Add the study's seed to that of a recipe, if it has one."""
+    return recipe | ({"seed": recipe["seed"] + seed} if "seed" in recipe else {})
 
 
 def _shape(image: Mapping) -> dict:
@@ -435,7 +450,7 @@ def _downstream(file: model.StudyFile) -> Downstream | None:
         kind=task.kind,
         path=getattr(task, "path", made_here),
         split=getattr(task, "split", None),
-        seed=getattr(task, "seed", 0),
+        seed=getattr(task, "seed", 0) + file.seed,
         models=keys,
         partners=partners(keys),
         regularisation=task.regularisation,

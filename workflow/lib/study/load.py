@@ -167,6 +167,8 @@ def _reduced(study: Mapping) -> Mapping:
 
     if isinstance(study.get("pairs"), list):
         study["pairs"] = [pair for pair in study["pairs"] if not loses(pair)]
+    if loses(study.get("bases")):
+        study["bases"] = [key for key in study["bases"] if key not in gone]
     if isinstance(study.get("ensembles"), dict):
         study["ensembles"] = {k: own for k, own in study["ensembles"].items() if not loses(own)}
     for section, name in LISTS:

@@ -242,6 +242,15 @@ class StudyFile(File):
 
     alongside: Distinct[str] = []
     """Files of published studies to draw in the same run, to compare with."""
+    seed: Seed = 0
+    """Added to every seed of the study: of the splits, of the networks, of draws of features and of
+    scenes. Another one repeats the study with other draws of all that is random."""
+    shared_seeds: bool = False
+    """Whether trainings may share a seed. With the same one, two networks of an architecture begin
+    with the same weights, and see the images in the same order."""
+    bases: Maybe[Keys] = None
+    """Models that serve as the base beside it: what is compared with the base is averaged over all
+    of them. By default, the main models of the category reinit."""
     only: Maybe[Keys] = None
     """Keys of the models to keep: the study is as if it had no others but these, the base, and
     teachers. By default, all."""
@@ -292,7 +301,15 @@ class StudyFile(File):
         return next((key for key, own in self.models.items() if own.category == "base"), "")
 
     @property
-    def bases(self) -> list[str]:
+    def compared(self) -> list[str]:
+        """Models that each serve as the base, the base first."""
+        chosen = self._chosen(
+            self.bases, lambda key, own: own.category == "reinit" and own.set == "main"
+        )
+        return [self.base, *(key for key in chosen if key != self.base)]
+
+    @property
+    def starts(self) -> list[str]:
         """Models that greedy ensembles begin with, in the models' order."""
         return self._chosen(self.greedy.bases, lambda key, own: own.set == "high")
 

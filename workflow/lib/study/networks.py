@@ -211,7 +211,8 @@ class Public(Elsewhere):
     """Public weights, of the hub's or in a file."""
 
     checkpoint: Maybe[Weights] = None
-    """File of weights, in place of the hub's."""
+    """File of weights, in place of the hub's; `package:<package>/<file>` for one in an installed
+    Python package."""
     input: Maybe[ImageParts] = None
     """How an image is prepared. Parts that are left out are the hub's."""
 

@@ -1,8 +1,9 @@
 """Figure 1: models whose training differs more from the base's make more different errors.
 
 Each main model is compared with the base by error inconsistency, the share of examples on which
-exactly one of the two is right. A category's mean has a 95 % interval over its models from
-Student's t-distribution; one model alone has none.
+exactly one of the two is right, averaged over bases where there are several. A category's mean has
+a 95 % interval over its models and the bases; one model alone has none. Ticks are its means with
+each base.
 """
 
 from matplotlib import rc_context

@@ -4,8 +4,9 @@ Error inconsistency of each main model with the base, against three measures of 
 improvement over the mean of their accuracies, its accuracy, and its conversion rate (the share that
 it gets right of the examples that exactly one of the two gets right). Lines are fitted to models by
 least squares, r is Pearson's correlation, and the slope is in percentage points of improvement for
-one point of inconsistency. A category's mean has 95 % intervals over its models from Student's
-t-distribution, drawn for three models or more.
+one point of inconsistency. All is averaged over bases where there are several; dots are means of a
+category with each. A category's mean has 95 % intervals over its models and the bases, drawn for
+three models or more.
 """
 
 import pandas as pd
