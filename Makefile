@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What a user types is no part of a command: it is passed as it is, through the environment.
-override NAME := $(value NAME)
-override IMAGES := $(value IMAGES)
-override MODELS := $(value MODELS)
-override STUDY := $(value STUDY)
-override ENSEMBLE := $(value ENSEMBLE)
-export NAME IMAGES MODELS STUDY ENSEMBLE
+OWN := NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE PYTHON
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(OWN) $(TYPED),$(eval override $(name) := $$(value $(name))))
+# What has none of make's own names is a model to compare, by its name.
+export COMPARED := $(filter-out $(OWN) MAKE% -% .%,$(sort $(TYPED)))
+export NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE $(COMPARED)
 
-.PHONY: run study card test unit numeric lint bench report schema
+.PHONY: run study compare card test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
 # The study of public networks first: its report is there within two minutes.
@@ -21,6 +21,10 @@ run: .venv/made
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
 study: .venv/made
 	@$(BIN)/python -m workflow.lib.study.new --name="$$NAME" --images="$$IMAGES" -- "$$MODELS"
+
+# make compare A=a.npz B=b.npz LABELS=labels.csv, with NAME=mine and CLASSES=classes.txt where wanted
+compare: .venv/made
+	@$(BIN)/python -m workflow.compare --name="$$NAME" --labels="$$LABELS" --classes="$$CLASSES"
 
 # make card STUDY=mine ENSEMBLE=cheap: one of `ensembles` in studies/mine.yaml, or single, pair, triple, cascade
 card: .venv/made

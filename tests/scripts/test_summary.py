@@ -27,8 +27,8 @@ def run(tmp_path, bases=(), columns=(), **files) -> tuple[pd.DataFrame, str]:
     table.to_csv(tmp_path / "pairs.tsv", sep="\t", index=False)
     models = pd.DataFrame({"model": ["base", *KEYS], "name": ["Base", *KEYS]})
     models.to_csv(tmp_path / "models.tsv", sep="\t", index=False)
-    tables = ("answers", "manifest", "weaker", "features", "probes", "right", "downstream")
-    arguments = {name: [] for name in tables} | files
+    tables = ("findings", "answers", "manifest", "weaker", "features", "probes", "right")
+    arguments = {name: [] for name in (*tables, "downstream")} | files
     summary(
         pairs=str(tmp_path / "pairs.tsv"), models=str(tmp_path / "models.tsv"),
         tsv=str(tmp_path / "s.tsv"), md=str(tmp_path / "s.md"),
@@ -41,7 +41,7 @@ def test_pairs_alone_answer_three_claims_of_the_combination_asked_for(tmp_path):
     table, page = run(tmp_path)
     assert table["section"].tolist() == ["figure1", "figure2", "figure2"]
     assert table["holds"].tolist() == ["yes", "yes", "no"]
-    assert page.startswith("# small: which of the paper's claims hold")
+    assert page.startswith("# small\n\n## Which of the paper's claims hold")
     assert "Ensembles take the mean logit." in page
     assert page.count("**Does not hold") == 2  # in the table and below it
     assert "Slope 0.33" in page

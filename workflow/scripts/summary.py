@@ -1,6 +1,7 @@
-"""Say with numbers which of the paper's claims hold in this study, and which do not."""
+"""Say with numbers what this study found, and which of the paper's claims hold in it."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
 
+LEAST = 3  # models compared with the base, of which claims over models say something
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
 
 def summary(
     *,
+    findings: str | list[str],
     pairs: str,
     models: str,
     answers: str | list[str],
@@ -36,10 +39,12 @@ def summary(
     combination: str,
     bases: list[str],
 ) -> None:
-    """Write the claims as a table and as a page.
+    """Write the claims as a table, and a page of the findings and the claims.
 
     Parameters
     ----------
+    findings : str or empty list
+        Table of findings.
     pairs, models : str
         Tables of pairs and of models.
     answers, manifest : str or empty list
@@ -60,12 +65,14 @@ def summary(
     """
     compared = compare(read_table(pairs), combination, claims.COLUMNS, bases)
     known = _answers(answers, manifest)
-    found = [claims.inconsistency_grows(compared, known)]
-    gains = compared.values.get("improvement", np.array([np.nan]))
-    if not np.isnan(gains).all():
-        found += [claims.improvement_is_linear(compared), claims.conversion_grows(compared)]
-    if known:
-        found.append(claims.models_specialise(compared, known))
+    found = []
+    if len(compared.models) >= LEAST:
+        found.append(claims.inconsistency_grows(compared, known))
+        gains = compared.values.get("improvement", np.array([np.nan]))
+        if not np.isnan(gains).all():
+            found += [claims.improvement_is_linear(compared), claims.conversion_grows(compared)]
+        if known:
+            found.append(claims.models_specialise(compared, known))
     if isinstance(weaker, str):
         rows = read_table(models)
         names = dict(zip(rows["model"], rows["name"].astype(str), strict=True))
@@ -79,9 +86,12 @@ def summary(
     if isinstance(downstream, str):
         found.append(claims.diverse_pairs_transfer(read_table(downstream)))
     judged = claims.judge(found)
-    write_table(tsv, pd.DataFrame(judged))
+    columns = [field.name for field in fields(Claim)]
+    write_table(tsv, pd.DataFrame(judged, columns=columns))
+    told = None if isinstance(findings, list) else read_table(findings)
     with replacing(md) as part:
-        part.write_text(page(judged, title or study, combination), encoding="utf-8")
+        text = page(judged, title or study, combination, told)
+        part.write_text(text, encoding="utf-8")
 
 
 def _answers(answers: str | list[str], manifest: str | list[str]) -> Answers | None:
@@ -92,8 +102,10 @@ def _answers(answers: str | list[str], manifest: str | list[str]) -> Answers | N
     return Answers(known["models"].tolist(), known["top"] == labels, np.asarray(labels))
 
 
-def page(found: list[Claim], title: str, combination: str) -> str:
-    """Write the claims as Markdown.
+def page(
+    found: list[Claim], title: str, combination: str, answers: pd.DataFrame | None = None
+) -> str:
+    """Write the findings and the claims as Markdown.
 
     Parameters
     ----------
@@ -102,13 +114,26 @@ def page(found: list[Claim], title: str, combination: str) -> str:
         Of the study.
     combination : str
         Which combination of several models they are of.
+    answers : DataFrame
+        `question`, `answer` and `detail`.
     """
     means = {
         "unstated": "",
         "confident": " Of two models, an ensemble takes the more confident one's answer.",
     }.get(combination, f" Ensembles take the mean {combination}.")
     lines = [
-        f"# {markdown(title)}: which of the paper's claims hold",
+        f"# {markdown(title)}",
+        "",
+        *(
+            line
+            for row in ([] if answers is None else answers.to_dict("records"))
+            for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
+        ),
+    ]
+    if not found:
+        return "\n".join(lines)
+    lines += [
+        "## Which of the paper's claims hold",
         "",
         "Intervals, in brackets, are of 95 %. A claim holds if its number has the claim's sign "
         "with every base, and a test says at 5 %, after Holm's correction for the number of "

@@ -65,7 +65,7 @@ def test_what_tables_show_of_public_weights(public):
         "clip-linear": ("contrastive", "", "lbfgs"),
         "mapped": ("supervised", "", "class-mapping"),
         "table": ("masked modelling", "", "fine-tuned"),
-        "arrays": ("supervised", "", "trained"),
+        "arrays": ("", "", ""),
     }
 
 
@@ -363,7 +363,7 @@ def test_analyses_are_of_the_models_that_suit_unless_others_are_named(study):
 
 def test_a_study_without_pairs_or_strong_models_draws_what_is_left(study):
     config = edited(study, {"pairs": [], "models.strong.set": "main"})
-    figures = ["figure1", "figure2", "nats", "figure8", "map", "clusters", "pareto", "risk"]
+    figures = ["pareto", "risk", "map", "clusters", "nats", "figure1", "figure2", "figure8"]
     assert complete(config).figures == [*figures, "sensitivity"]
 
 

@@ -87,6 +87,30 @@ def histogram(theta: np.ndarray, outcomes: np.ndarray, edges: np.ndarray) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
+def odds_test(only_1: int, only_2: int, rest_1: int, rest_2: int) -> float:
+    """Two-sided p of Fisher's (1922) exact test that a class is like the rest.
+
+    Of the examples that exactly one of two models gets right, the stronger model gets the larger
+    share everywhere. In a class, one of them specialises if its share there is another than among
+    all other examples.
+
+    Parameters
+    ----------
+    only_1, only_2 : int
+        Examples of the class that one model alone gets right, of either model.
+    rest_1, rest_2 : int
+        The same of all other examples.
+
+    Returns
+    -------
+    float
+        1 if either has no such example.
+    """
+    if not only_1 + only_2 or not rest_1 + rest_2:
+        return 1.0
+    return float(stats.fisher_exact([[only_1, only_2], [rest_1, rest_2]]).pvalue)
+
+
 def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
     """Compare two models on the examples of a class, or of a group of classes.
 

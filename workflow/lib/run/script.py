@@ -68,15 +68,8 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.captureWarnings(True)
-    arguments = dict(snakemake.params.items())
-    arguments |= arguments.pop("settings", {})
-    arguments["threads"] = snakemake.threads
-    for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
-        arguments.pop(name, None)
-    for name, files in (*snakemake.input.items(), *snakemake.output.items()):
-        arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
     try:
-        function(**arguments)
+        function(**arguments_of(function, snakemake))
     except Exception as error:
         message = str(error) if isinstance(error, InputError) else what_is_full(error)
         if not message:
@@ -85,6 +78,18 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         if not isinstance(error, InputError):  # the disk may be that of the log
             os.write(terminal, f"Error in {snakemake.log[0]}: {message}\n".encode())
         sys.exit(1)
+
+
+def arguments_of(function: Callable[..., None], job: Any) -> dict[str, Any]:
+    """Give the arguments of a rule's function: a job's inputs, outputs, parameters and threads."""
+    arguments = dict(job.params.items())
+    arguments |= arguments.pop("settings", {})
+    arguments["threads"] = job.threads
+    for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
+        arguments.pop(name, None)
+    for name, files in (*job.input.items(), *job.output.items()):
+        arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
+    return arguments
 
 
 def what_is_full(error: BaseException | None) -> str | None:

@@ -120,6 +120,8 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
         look |= {"size": min(3.9, 12 / len(own) ** 0.5)} | FAINT
         rule = {"orient": "y", "native_scale": True, "warn_thresh": 1, "ax": ax}
         sns.swarmplot(x=own[column], y=place, **rule, **look)
+    ends = {column + end: means[column + end] for end in ("_low", "_high")}
+    means = means.assign(**{n: own.where(means["models"] >= SEVERAL) for n, own in ends.items()})
     bases = _with_each_base(table, [column])
     places = dict(zip(means["category"], means["row"], strict=True))
     bases = bases[bases["category"].isin(places)]
@@ -179,7 +181,8 @@ def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """
     models, means = _models_and_means(table, [x, y])
     draw_points(ax, models, x, y, line=True)
-    ends = {f"{name}_high": means[f"{name}_high"].where(means["models"] > 2) for name in (x, y)}
+    several = means["models"] >= SEVERAL
+    ends = {f"{name}_high": means[f"{name}_high"].where(several) for name in (x, y)}
     bases = _with_each_base(table, [x, y])
     colours = [LOOKS[category].colour for category in bases["category"]]
     ax.scatter(bases[x], bases[y], c=colours, zorder=2, **DOT)
@@ -321,12 +324,14 @@ def category_keys(categories: Iterable[str], **looks) -> list[Line2D]:
     Parameters
     ----------
     categories : iterable of str
-        Each may come more than once.
+        Each may come more than once. A single one needs no key.
     **looks
         Keywords of `Line2D` that differ from those of a faint marker.
     """
     looks = {"alpha": 0.6, "markersize": 3.9, "markeredgewidth": 0.3} | looks
     shown = [LOOKS[name] for name in LOOKS if name in set(categories)]
+    if len(shown) < 2:
+        return []  # there is nothing to tell apart
     return [
         marker_key(name, color=colour, marker=marker, markeredgecolor="white", **looks)
         for name, colour, marker in shown
@@ -338,20 +343,30 @@ def marker_key(label: str, **looks) -> Line2D:
     return Line2D([], [], label=label, **{"linestyle": "none"} | looks)
 
 
-MEAN_KEY = marker_key(
-    "Mean and 95 % interval",
-    marker="*",
-    color="white",
-    markersize=7.5,
-    markeredgecolor="black",
-    markeredgewidth=0.4,
-)
-"""Explains the stars."""
+def mean_keys(table: pd.DataFrame) -> list[Line2D]:
+    """Explain the stars of a table of models and means, as far as there are any.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With `what`, `category` and `models`; only means of several models are told from models.
+    """
+    means = table[table["what"] == "mean"]
+    if means.empty:
+        return []
+    label = "Mean and 95 % interval" if (means["models"] >= SEVERAL).any() else "Mean"
+    looks = {"color": "white", "markersize": 7.5, "markeredgecolor": "black"}
+    return [marker_key(label, marker="*", markeredgewidth=0.4, **looks)]
+
+
+SEVERAL = 3
+"""Models of which a mean has an interval: that of two (t = 12.7) would say nothing."""
 
 
 def add_legend(figure: Figure, handles: list[Line2D]) -> None:
-    """Put a legend above all panels, on one line."""
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    """Put a legend above all panels, on one line, if there is anything to explain."""
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def save(figure: Figure, *paths: str | os.PathLike) -> None:

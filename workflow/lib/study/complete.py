@@ -40,9 +40,12 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
 CARDS = ("single", "pair", "triple", "cascade")
 """Deployment cards of every study."""
 
-STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "combining", "probes",
-          "downstream", "sensitivity", "figures", "report")  # fmt: skip
+STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "ensembles", "combining",
+          "probes", "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
+
+OF_LOGITS = ("models", "logits", "ensembles", "combining", "probes", "downstream", "sensitivity")
+"""Those that a study of answers alone has no use for."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class PublishedStudy:
     # What only a study that is measured has.
     alongside = None
     paper_rows: ClassVar[dict] = {}
+    places: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
     cards: ClassVar[list] = []
@@ -200,7 +204,9 @@ class Study:
     @property
     def stages(self) -> list[str]:
         """Files of rules that it needs, in running order."""
-        wanted = {"downstream": self.downstream, "answers": self.answers_alone}
+        if self.answers_alone:
+            return [stage for stage in STAGES if stage not in OF_LOGITS]
+        wanted = {"downstream": self.downstream, "answers": False}
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
@@ -212,10 +218,10 @@ class Study:
     def tables(self) -> list[str]:
         """Tables for its report that no figure draws."""
         if self.answers_alone:
-            return ["class_specialisation"] if self.pairs else []
+            return ["novelty", *(["class_specialisation"] if self.pairs else [])]
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
                   "recommendations": "pareto", "uncertainty": "risk"}  # fmt: skip
-        return [table for table, figure in wanted.items() if figure in self.figures]
+        return ["novelty", *(t for t, figure in wanted.items() if figure in self.figures)]
 
     @property
     def cards(self) -> list[str]:
@@ -284,6 +290,16 @@ class Study:
     def paper_rows(self) -> dict[str, str]:
         """Names of the published models that models are to stand beside."""
         return {key: model.paper for key, model in self.models.items() if model.paper}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the weights of each model are, or its external outputs."""
+        return {
+            key: own.recipe.get("logits", own.recipe.get("answers"))
+            or f"results/{self.name}/models/{key}"
+            for key, own in self.networks.items()
+            if key in self.models
+        }
 
     @property
     def external_files(self) -> list[str]:
@@ -415,10 +431,13 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
     """Gather what figures and tables show of a model."""
     source = file.pretraining.get(getattr(own, "source", ""))
     by_default = "contrastive" if source and source.kind == "open_clip" else "supervised"
+    external = RULES.get(own.kind) in ("external", "answers")
+    if external:  # nothing is known of it but what its entry says
+        by_default = ""
     objective = getattr(source or own, "objective", None) or by_default
     if own.learns and not source:
         objective = own.learns
-    frozen = own.kind in networks.FROZEN
+    frozen, elsewhere = own.kind in networks.FROZEN, isinstance(own, networks.Elsewhere)
     data = getattr(source, "data", []) if frozen else recipe.get("data", [])
     name = own.name or own.path[1]
     if own.stand_in:
@@ -429,7 +448,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         set=own.set,
         objective="contrastive" if objective in networks.CONTRASTIVE else objective,
         train_data=" + ".join(data) if own.train_data is None else own.train_data,
-        head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
+        head=own.head or ("" if external else "trained" if elsewhere else own.kind),
         stand_in=own.stand_in,
         paper=own.paper,
         weights_of=own.weights_of,

@@ -54,7 +54,7 @@ def figure2(
             ax.set_title(text.replace("-", "−"), loc="left")
     if combination == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
-    plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
+    plots.add_legend(figure, [*plots.category_keys(rows["category"]), *plots.mean_keys(rows)])
     wanted = [set(pair) for pair in label]
     named = rows[[set(pair) in wanted for pair in zip(rows["base"], rows["model"], strict=True)]]
     for ax, column in zip(axes, QUANTITIES, strict=True):

@@ -3,7 +3,8 @@
 Mean specialisation angle of the test examples of each class, and of each named group of classes,
 with 95 % intervals from Student's t-distribution over examples; where confidences are not known, by
 how much model 1 is right more often, with intervals of paired differences. A coloured marker says
-which model specialises: it gets the class right more often (see `class_specialisation`).
+which model specialises: it is better in the class, and more so than overall (see
+`class_specialisation`).
 """
 
 import numpy as np
