@@ -256,7 +256,9 @@ def test_a_study_without_main_models_still_has_figures(function, parameters, tmp
 def test_figure_2_labels_only_the_wanted_pairs(pairs, tmp_path, monkeypatch):
     named = []
     monkeypatch.setitem(
-        figure2.__globals__, "label_points", lambda ax, points, x, y: named.append(points)
+        figure2.__wrapped__.__globals__,
+        "label_points",
+        lambda ax, points, x, y: named.append(points),
     )
     wanted = [["arch-1", "base"], ["base", "dataset-0"], ["arch-0", "reinit-0"], ["base", "gone"]]
     run(figure2, pairs, tmp_path, combination="probability", label=wanted)
