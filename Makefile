@@ -70,6 +70,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/slurm.py
+	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/study.py
 
 schema: .venv/made

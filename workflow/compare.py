@@ -337,9 +337,16 @@ def _logged(path: Path) -> Iterator[None]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    warnings = logging.getLogger("py.warnings")
+    logging.captureWarnings(True)
+    warnings.addHandler(handler)
+    warnings.propagate = False
     try:
         yield
     finally:
+        logging.captureWarnings(False)
+        warnings.removeHandler(handler)
+        warnings.propagate = True
         log.removeHandler(handler)
         handler.close()
         log.setLevel(level)

@@ -117,7 +117,7 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     for category, own in models.groupby("category"):
         place = np.full(len(own), PITCH * rows.index(category))
         look = {"color": LOOKS[category].colour, "marker": LOOKS[category].marker}
-        look |= {"size": min(3.9, 12 / len(own) ** 0.5)} | FAINT
+        look |= {"size": min(3.9, 10 / len(own) ** 0.5)} | FAINT
         rule = {"orient": "y", "native_scale": True, "warn_thresh": 1, "ax": ax}
         sns.swarmplot(x=own[column], y=place, **rule, **look)
     ends = {column + end: means[column + end] for end in ("_low", "_high")}
