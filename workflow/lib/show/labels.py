@@ -64,8 +64,10 @@ def label_points(
         anchor = ax.transData.transform(xy)
         half = Text.get_window_extent(text).size / 2  # the annotation's own includes the leader
         places = list(_places(anchor, half, 1 / pixel))
+        reach = np.abs(np.subtract(places, anchor)).max(axis=0) + 2 * half
+        near = taken[(np.abs(taken - anchor) < reach).all(axis=1)]
         costs = [
-            _cost(ax, taken, centre - half, centre + half)
+            _cost(ax, near, len(taken), centre - half, centre + half)
             + _crossed(anchor, centre, boxes)
             + np.abs(centre - anchor).max() * pixel / 2
             for centre in places
@@ -101,12 +103,12 @@ def _places(anchor: np.ndarray, half: np.ndarray, point: float) -> Iterator[np.n
             yield anchor + direction * (distance * point + half)
 
 
-def _cost(ax: Axes, taken: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
-    """Count the dots that a label's box would cover; a box that leaves the panel costs most."""
+def _cost(ax: Axes, taken: np.ndarray, most: int, low: np.ndarray, high: np.ndarray) -> int:
+    """Count the dots that a label's box would cover; a box that leaves the panel costs `most`."""
     inside = (low > ax.bbox.min).all() and (high < ax.bbox.max).all()
     margin = 0.04 * ax.figure.dpi  # half a marker
     covered = ((taken > low - margin) & (taken < high + margin)).all(axis=1)
-    return int(covered.sum()) if inside else len(taken)
+    return int(covered.sum()) if inside else most
 
 
 def _crossed(start: np.ndarray, end: np.ndarray, boxes: list) -> int:
