@@ -59,7 +59,7 @@ def work(folder: Path, models: int, calibration: int, threads: int, what: str) -
     count_cascades(few, some, [0.5])
     count_pairs(few)
     times, found = {}, {}
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), time.process_time()
     if what == "pairs":
         count_pairs(logits, threads=threads)
     elif what == "cascades":
@@ -77,6 +77,7 @@ def work(folder: Path, models: int, calibration: int, threads: int, what: str) -
         score_all(combined, group, threads=threads)
         times["score"] = time.perf_counter() - start - sum(times.values())
     times["seconds"] = time.perf_counter() - start
+    times["cpu"] = time.process_time() - spent  # of all threads: other processes do not add to it
     found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if what == "scores":
         found["off"] = max(_off(held_out, pairs[k], weights.nll[k]) for k in _sample(len(pairs)))
@@ -153,16 +154,20 @@ def main() -> None:
             for what, found in runs.items()}  # fmt: skip
     pairs, scores, cascades = took["pairs"], took["scores"], took["cascades"]
     count = arguments.models * (arguments.models - 1) // 2
+    times = {what: (own["seconds"] / pairs["seconds"], own["cpu"] / pairs["cpu"])
+             for what, own in took.items()}  # fmt: skip
     print(
         f"{arguments.models} models x {arguments.examples} examples ({arguments.calibration} for "
         f"calibration) x {arguments.classes} classes, {count} pairs, {arguments.threads} threads\n"
         f"engine of pairs    {pairs['seconds']:8.2f} s, {pairs['peak_mb']:.0f} MB\n"
         f"all rules, scores  {scores['seconds']:8.2f} s, {scores['peak_mb']:.0f} MB, "
-        f"{scores['seconds'] / pairs['seconds']:.2f} times the engine: weights "
+        f"{times['scores'][0]:.1f} times the engine "
+        f"({times['scores'][1]:.1f} in processor time): weights "
         f"{scores['weights']:.1f} s, combining {scores['combine']:.1f} s, scores "
         f"{scores['score']:.1f} s\n"
         f"cascades of two    {cascades['seconds']:8.2f} s, {cascades['peak_mb']:.0f} MB, "
-        f"{cascades['seconds'] / pairs['seconds']:.2f} times the engine\n"
+        f"{times['cascades'][0]:.2f} times the engine "
+        f"({times['cascades'][1]:.2f} in processor time)\n"
         f"weights: {scores['converged']} converged, at most {scores['off']:.1e} nats off scipy's "
         f"optimum in {SAMPLE} pairs"
     )

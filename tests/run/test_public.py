@@ -46,3 +46,31 @@ def test_what_needs_logits_is_refused_by_name(public):
     done = public.snakemake("--dry-run", study="studies/greedy.yaml")
     assert done.returncode != 0
     assert "greedy: needs logits or networks, and all models have answers alone" in done.stdout
+
+
+def test_a_file_of_answers_that_is_not_there_is_named_and_its_images_can_be_listed(tmp_path):
+    public = Checkout.new(tmp_path)
+    (public.path / "labels.csv").write_text("id,label\nx,0\ny,1\nz,1\n")
+    (public.path / "a.csv").write_text("id,answer\nx,0\ny,1\nz,0\n")
+    study = "studies/few.yaml"
+    models = "\n".join(
+        f"  {key}: {{category: {category}, answers: {key}.csv}}"
+        for key, category in (("a", "base"), ("b", "arch"), ("c", "arch"))
+    )
+    (public.path / study).write_text(
+        f"study: few\ndataset: {{kind: labels, path: labels.csv}}\nband: [0, 1]\n"
+        f"models:\n{models}\n"
+    )
+    done = public.snakemake("--dry-run", study=study)
+    assert done.returncode != 0
+    assert "models.b.answers: there is no file b.csv; the command" in done.stdout
+    assert "Missing input files for rule answers" in done.stdout
+    public.run("results/few/template/images.csv", study=study)
+    images = (public.path / "results/few/template/images.csv").read_text()
+    assert images.split() == ["id,split", "x,test", "y,test", "z,test"]
+    for key in "bc":
+        (public.path / f"{key}.csv").write_text("id,answer\nx,1\ny,1\nz,1\n")
+    (public.path / "c.csv").write_text("id,answer\nx,0\ny,1\nz,2\n")
+    done = public.snakemake(study=study)
+    assert done.returncode != 0
+    assert "c.csv, line 4: the answer '2' of 'z' is no class" in done.stdout

@@ -18,6 +18,7 @@ from workflow.lib.measures.calibration import fit_temperature
 from workflow.lib.measures.uncertainty import SCORES
 from workflow.lib.outputs.store import write
 from workflow.lib.run.errors import InputError
+from workflow.scripts import scores as scoring
 from workflow.scripts.added import added
 from workflow.scripts.card import card
 from workflow.scripts.cascades import cascades
@@ -438,3 +439,34 @@ def test_the_ends_of_a_front_are_among_the_named():
     table = pd.DataFrame({"names": list("abcdefgh"), "accuracy": np.linspace(0.5, 0.9, 8)})
     table["parameters"], table["pareto"] = np.arange(8) * 100.0, True
     assert named(table, "parameters", "pareto")["name"].iloc[[0, -1]].tolist() == ["a", "h"]
+
+
+def test_many_ensembles_are_scored_part_by_part(study, monkeypatch):
+    before = study.read("scores.tsv")
+    monkeypatch.setattr(scoring, "MEMORY", 40_000)
+    assert len(scoring.cut(19, 600)) == 5
+    scores(
+        manifest=study.path("manifest.tsv"), calibration=study.path("calibration.tsv"),
+        weights=study.path("weights.tsv"), recommended=study.path("selected.tsv"),
+        outputs=study.files("test"), table=study.path("parts.tsv"), risks=study.path("r.tsv"),
+        models=KEYS, split="test", threads=1,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(study.read("parts.tsv"), before)
+    assert study.read("r.tsv").equals(study.read("risks.tsv"))
+
+
+def test_weights_that_do_not_converge_are_reported_and_marked(tmp_path, caplog):
+    own = Study(tmp_path)
+    labels = own.splits["calibration"].labels
+    for key in KEYS[:2]:  # both are right on all calibration images
+        values = 9 * np.eye(CLASSES, dtype=np.float32)[labels]
+        path = tmp_path / key / "calibration.h5"
+        for old in path.parent.glob("calibration.h5*"):
+            old.unlink()
+        write(path, own.splits["calibration"], lambda rows, v=values: (v[rows], v[rows, :1]), {})
+    with caplog.at_level("WARNING"):
+        run(own)
+    assert "m0 + m1: the fit of its weights did not converge" in caplog.text
+    assert not own.read("weights.tsv").set_index("models").at["m0 + m1", "converged"]
+    table = own.read("scores.tsv").query("models == 'm0 + m1'")
+    assert set(table.loc[~table["converged"], "combination"]) == {"weighted"}

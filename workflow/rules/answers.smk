@@ -32,10 +32,6 @@ rule answers:
         "../scripts/answers.py"
 
 
-ruleorder: answers > calibration
-ruleorder: answers > counts
-
-
 rule voted:
     """Let the main models vote, three at a time."""
     input:

@@ -1,6 +1,6 @@
 """From calibrated logits to combinations, their scores, and cascades.
 
-Beside the streams that measures.smk counts, `weights` reads the calibration split once a step of
+Beside the streams that logits.smk counts, `weights` reads the calibration split once a step of
 Newton's method and once more a fold, `scores` the test split once, and `cascades` each twice.
 """
 

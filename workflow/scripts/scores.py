@@ -76,15 +76,34 @@ def scores(
     ensembles = [tuple(place[key] for key in own.split(JOIN)) for own in fitted["models"]]
     values = [np.array(own.split(), np.float64) for own in fitted["weights"].astype(str)]
     group = groups(len(examples.labels))
-    progress = Progress(len(examples.labels), "images")
+    first = read_table(recommended).query("rank == 1")
+    number = {name: e for e, name in enumerate(fitted["models"])}
+    shown = sorted({number[name] for name in first["models"] if name in number})
+    parts = cut(len(ensembles), len(examples.labels))
+    progress = Progress(len(examples.labels) * len(parts), "images")
+    found = np.empty((len(ensembles), len(COMBINATIONS), len(SCORES), 1 + GROUPS))
     with Logits.open(outputs, examples, temperatures.to_numpy(), models) as logits:
-        combined = combine(
-            logits, ensembles, values, group, GROUPS, threads=threads, progress=progress.advance
-        )
-    found = score_all(combined, group, examples.labels, threads=threads)
+        for part in parts:
+            own, fits = [ensembles[e] for e in part], [values[e] for e in part]
+            combined = combine(
+                logits, own, fits, group, GROUPS, threads=threads, progress=progress.advance
+            )
+            found[part] = score_all(combined, group, examples.labels, threads=threads)
+            del combined
+        own, fits = [ensembles[e] for e in shown], [values[e] for e in shown]
+        best = combine(logits, own, fits, group, GROUPS, threads=threads)
     rows = describe(fitted, ensembles, found, len(examples.labels), place)
     write_table(table, rows.assign(test=split)[ORDER], float_format="%.9g")
-    write_table(risks, curves(fitted, ensembles, combined, read_table(recommended)))
+    write_table(risks, curves(fitted, shown, best, first))
+
+
+MEMORY = 600_000_000  # bytes of answers at a time
+
+
+def cut(ensembles: int, examples: int) -> list[np.ndarray]:
+    """Cut ensembles into parts whose answers fit into `MEMORY`; each is a pass over the logits."""
+    each = len(KINDS) * examples * 5  # a confidence of four bytes, and whether it is right
+    return np.array_split(np.arange(ensembles), max(1, -(-ensembles * each // MEMORY)))
 
 
 ORDER = ["models", "kind", "name", "combination", "test", "score", "value", "low", "high",
@@ -153,26 +172,34 @@ def describe(
 
 
 def curves(
-    fitted: pd.DataFrame,
-    ensembles: list[tuple[int, ...]],
-    combined: Combined,
-    recommended: pd.DataFrame,
+    fitted: pd.DataFrame, shown: list[int], combined: Combined, first: pd.DataFrame
 ) -> pd.DataFrame:
-    """Risk by coverage of the best single model, pair and triple."""
+    """Risk by coverage of the best single model, pair and triple.
+
+    Parameters
+    ----------
+    fitted : DataFrame
+        As `weights` writes it.
+    shown : list of int
+        Its rows that `combined` is of.
+    combined : Combined
+    first : DataFrame
+        Of `selection`, the first of each size.
+    """
     rows = []
-    number = {name: place for place, name in enumerate(fitted["models"])}
-    for best in recommended[recommended["rank"] == 1].itertuples():
+    number = {fitted["models"][row]: e for e, row in enumerate(shown)}
+    for best in first.itertuples():
         e = number.get(best.models)
         if e is None:
             continue
-        kind = "single" if best.size == 1 else fitted["combination"][e]
+        kind = "single" if best.size == 1 else fitted["combination"][shown[e]]
         if kind in KINDS:
             own = (
                 combined.log_confidence[e, KINDS.index(kind)],
                 combined.right[e, KINDS.index(kind)],
             )
         else:
-            chosen = confident(combined.alone, ensembles[e])
+            chosen = confident(combined.alone, combined.ensembles[e])
             here = chosen, np.arange(len(chosen))
             own = combined.alone.log_confidence[here], combined.alone.right[here]
         risk = risk_by_coverage(*own)
@@ -181,7 +208,7 @@ def curves(
             pd.DataFrame(
                 {
                     "selected_by": best.combination,
-                    "kind": fitted["kind"][e],
+                    "kind": fitted["kind"][shown[e]],
                     "models": best.models,
                     "combination": kind,
                     "coverage": counts / len(risk),

@@ -6,6 +6,8 @@ they have more or less freedom to fit. By the likelihood, too, a second model is
 best member's calibrated logits alone explain the labels as well as both members' do.
 """
 
+import logging
+
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2
@@ -16,6 +18,8 @@ from workflow.lib.ensembles.logits import Logits
 from workflow.lib.ensembles.scores import LIKELY
 from workflow.lib.ensembles.whole import fit_weights
 from workflow.lib.outputs.tables import read_table, write_table
+
+log = logging.getLogger("uncorrelated")
 
 
 def weights(
@@ -66,6 +70,10 @@ def weights(
         chosen = [place for place in several if listed[place].chosen]
         folds = folds_of(examples.labels)
         crossed = cross_fit(logits, [groups[place] for place in chosen], folds, threads=threads)
+    for place, fine in zip(several, fitted.converged, strict=True):
+        if not fine and listed[place].chosen:
+            names = JOIN.join(models[m] for m in groups[place])
+            log.warning("%s: the fit of its weights did not converge; use more images", names)
     nll = fits["nll_after"].to_numpy()
     best = [min(own, key=nll.__getitem__) for own in groups]
     rows = pd.DataFrame(

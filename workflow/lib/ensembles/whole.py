@@ -14,7 +14,7 @@ from workflow.lib.ensembles import dense, kernels
 from workflow.lib.ensembles.logits import BLOCK, LEAST, Logits, blocks, in_threads
 
 KEPT = 8  # sorted classes of each model and row
-SEARCH = 4000  # images from which on the search for weights begins on every 8th of them
+SEARCH = 500  # images that the search for weights begins with, evenly spread, if there are more
 STEPS = 30  # of Newton's method
 ENOUGH = 1e-7  # nats that the last step gains; what another would gain is far below its square
 
@@ -154,7 +154,7 @@ def fit_weights(
 
     The negative log-likelihood is convex in w, so Newton's method finds its minimum; each step
     solves the quadratic model under w >= 0 (`scipy.optimize.nnls`), and is halved while the loss
-    grows. Of many images, the first steps look at every 8th. Where a step gains next to nothing,
+    grows. Of many images, the first steps look at some 500. Where a step gains next to nothing,
     since members are equal, a tiny ridge on the step keeps weights as they are, and so equal.
 
     Parameters
@@ -178,8 +178,9 @@ def fit_weights(
     out = np.full(count, -1, np.int64) if left_out is None else np.asarray(left_out, np.int64)
     start = np.repeat(1 / members.sizes, members.sizes)
     search = _Search(logits, members, folds, out, threads, memory, widest)
-    if examples >= SEARCH:
-        start, _, _ = search.run(start, 8, 1e-5)
+    step = examples // SEARCH
+    if step > 1:
+        start, _, _ = search.run(start, step, 1e-5)
     values, nll, converged = search.run(start, 1, ENOUGH)
     return Weights(np.split(values, members.ends[:-1]), nll, converged)
 

@@ -204,9 +204,9 @@ def improvement_is_linear(compared: Compared) -> Finding:
     constant = whole.value - excess.value
     evidence = (
         f"Slope {_number(whole)} points of accuracy for one of inconsistency{_over(compared)}, of "
-        f"which a constant conversion rate would give {constant:.2f}; above that "
+        f"which a constant conversion rate would give {_signed(constant, '')}; above that "
         f"{_number(excess)}. r = {_number(Estimate(r, low, high, p))}"
-    ).replace("-", "−")
+    )
     if not np.isnan(share):
         evidence += f"; a parabola explains {100 * share:.1f} % more of the variance (p = {p:.2g})"
     return Finding(
@@ -271,7 +271,7 @@ def models_specialise(compared: Compared, answers: Answers) -> Finding:
         found.p if known else np.nan,
         "Of the images that exactly one of a pair gets right, how unevenly classes share them out "
         f"(chi-squared over classes as Cramér's V², corrected for chance){_over(compared)}: "
-        f"{listed}; {more}.".replace("-", "−"),
+        f"{listed}; {more}.",
         found.agree,
     )
 
@@ -291,7 +291,7 @@ def low_accuracy_helps(weaker: pd.DataFrame, names: Mapping[str, str]) -> Findin
     _, equal_mean = of("equal")
     listed = "; ".join(
         f"{names[row.base]} with {100 * row.weight:.0f} % of {names[row.model]} "
-        f"{100 * row.gain:+.2f}"
+        f"{_signed(100 * row.gain)}"
         for row in rows.itertuples()
     )
     return Finding(
@@ -301,7 +301,7 @@ def low_accuracy_helps(weaker: pd.DataFrame, names: Mapping[str, str]) -> Findin
         float(mean["p"]),
         "What the best weaker model adds to a strong one on test images, it and its weight chosen "
         f"on held-out images, over {len(rows)} strong models: {_points(mean)}: {listed}. At equal "
-        f"weights, {_points(equal_mean)}.".replace("-", "−"),
+        f"weights, {_points(equal_mean)}.",
         bool((np.sign(rows["gain"]) == np.sign(mean["gain"])).all()),
     )
 
@@ -346,7 +346,7 @@ def combined_features_win(
         f"With {share:g} % of the base's features, over the better of both models' own: "
         f"{_points({'gain': gain, 'gain_low': low, 'gain_high': high})}, mean over {len(gains)} "
         f"models, of models and test images; the best is {named[list(right)[best]]} "
-        f"({100 * gains[best]:+.2f}).".replace("-", "−"),
+        f"({_signed(100 * gains[best])}).",
         True,
     )
 
@@ -459,7 +459,11 @@ def diverse_pairs_transfer(downstream: pd.DataFrame) -> Finding:
     r, p = network_p(x, y, given) if whole else (np.nan, np.nan)
     best = rows.loc[rows["average_precision"].idxmax()]
     below = float((rows["error_inconsistency"] < best["error_inconsistency"]).mean())
-    found = "is not known (too few models, or all alike)" if np.isnan(r) else f"is {r:.2f}"
+    found = (
+        "is not known (too few models, or all alike)"
+        if np.isnan(r)
+        else f"is {r:.2f}".replace("-", "−")
+    )
     found = found if np.isnan(p) else f"{found} (p = {p:.2g})"
     return Finding(
         claim,
@@ -470,7 +474,7 @@ def diverse_pairs_transfer(downstream: pd.DataFrame) -> Finding:
         f"({100 * best['average_precision_low']:.1f} to "
         f"{100 * best['average_precision_high']:.1f}), more inconsistent than {100 * below:.0f} % "
         f"of {len(rows)} pairs. Given both members' own mAP, the correlation of mAP and "
-        f"inconsistency {found}, by permuting {len(keys)} models.".replace("-", "−"),
+        f"inconsistency {found}, by permuting {len(keys)} models.",
         (below >= 0.5) == (r > 0),
     )
 
@@ -502,6 +506,10 @@ def _number(found: Estimate, digits: int = 2) -> str:
         return "not known (too few models, or all alike)"
     value, low, high = (f"{x:.{digits}f}" for x in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})".replace("-", "−")
+
+
+def _signed(value: float, sign: str = "+") -> str:
+    return f"{value:{sign}.2f}".replace("-", "−")
 
 
 def _points(row: Mapping) -> str:

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from workflow.lib.measures.bases import average
 
-DRAWS = 1999
+DRAWS = 9999
 SEED = 0
 
 Arrays = Mapping[str, np.ndarray]

@@ -40,9 +40,12 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
 CARDS = ("single", "pair", "triple", "cascade")
 """Deployment cards of every study."""
 
-STAGES = ("data", "models", "outputs", "measures", "answers", "ensembles", "combining", "probes",
-          "downstream", "sensitivity", "figures", "report")  # fmt: skip
+STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "ensembles", "combining",
+          "probes", "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
+
+OF_LOGITS = ("models", "logits", "ensembles", "combining", "probes", "downstream", "sensitivity")
+"""Those that a study of answers alone has no use for."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,9 @@ class Study:
     @property
     def stages(self) -> list[str]:
         """Files of rules that it needs, in running order."""
-        wanted = {"downstream": self.downstream, "answers": self.answers_alone}
+        if self.answers_alone:
+            return [stage for stage in STAGES if stage not in OF_LOGITS]
+        wanted = {"downstream": self.downstream, "answers": False}
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
