@@ -9,6 +9,7 @@ from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import RC, TEXT_WIDTH
 from workflow.lib.study.categories import BASE
 
@@ -48,7 +49,7 @@ def model_map(*, table: str, pdf: str, svg: str, png: str) -> None:
     plots.add_legend(figure, plots.category_keys(rows["category"]))
     distance = np.hypot(rows["x"], rows["y"])
     named = main | few | (distance.rank(ascending=False) <= FAR)
-    plots.label_points(ax, rows[named], *AXES, size=6 if few else 5, width=30)
+    label_points(ax, rows[named], *AXES, size=6 if few else 5, width=30)
     plots.save(figure, pdf, svg, png)
 
 
