@@ -23,8 +23,9 @@ DRAWN = {
     **once("contact_sheet", "map", "clusters", "nats", "risk"),
 }
 AFTER_VARIANTS = once("sensitivity", "report")
+FOUND = once("findings", "summary", "report")
 MAPS = once("distances", "map", "clusters")
-ADDED = once("added", "nats")
+ADDED = {**once("added", "nats"), **FOUND}
 AFTER_PAIRS = {
     **MAPS,
     **once("comparison", "figure1", "figure2", "figure8", "combined", "figure6", "transfer"),
@@ -35,7 +36,7 @@ SPECIALISATION = once(
     "specialisation", "angles", "class_specialisation", "contact_sheet", "figure3", "figure4",
     "report",
 )  # fmt: skip
-RECOMMENDATIONS = once("recommendations", "pareto", "uncertainty", "risk", "card", "report")
+RECOMMENDATIONS = {**once("recommendations", "pareto", "uncertainty", "risk", "card"), **FOUND}
 SELECTED = {
     **once("selection", "weights", "scores", "cascades", "tables", "variants"),
     **ADDED,

@@ -192,7 +192,9 @@ def test_the_smallest_within_one_standard_error_is_recommended(ensembles):
     assert (found.gain, found.low, found.high) == pytest.approx((gain, low, high))
     # With few enough errors the triple is worth its members.
     exact = recommend(recommendations(ensembles, held_out(a_b=0.6)), pairs, 1000)
-    assert exact.chosen["models"] == "a + b + c"
+    assert exact.chosen["models"] == "a + b + c" and exact.pair["models"] == "b + c"
+    assert exact.pair_gain[0] == pytest.approx(ensembles["b + c"].mean() - ensembles["a"].mean())
+    assert found.pair is None
 
 
 def test_no_ensemble_is_recommended_that_is_as_good_by_chance(ensembles):

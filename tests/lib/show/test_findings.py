@@ -94,3 +94,16 @@ def test_the_terminal_has_the_answers_and_the_path(tmp_path):
     assert lines[1] == "Combine A and B." and lines[2].startswith("  word word")
     assert max(map(len, lines[:-1])) <= words.WIDTH
     assert lines[-1] == f"Report: {tmp_path}/report.html"
+
+
+def test_beside_a_triple_stands_the_best_pair():
+    triple = PAIR | {"size": 3, "models": "a + b + c", "names": "A + B + C"}
+    gain = (0.0067, 0.0029, 0.0105)
+    recommendation = Recommendation(
+        BEST, triple, triple, *gain, 0.003, 7, 1000, 10000, PAIR, (0.004, 0.001, 0.007)
+    )
+    answer, _ = answers(recommendation)[words.COMBINE]
+    assert answer == (
+        "Combine A + A, B and c: +0.67 points (+0.29 to +1.05) over the best single model, A + A, "
+        "on 10,000 test images. Of two, A + A and B: +0.40 points (+0.10 to +0.70)."
+    )

@@ -239,6 +239,10 @@ class Recommendation:
         How many ensembles are listed.
     held_out, tested : int
         Images.
+    pair : dict or None
+        Row of the best pair, if the candidate has more members.
+    pair_gain : tuple of float
+        What it gains, with its interval.
     """
 
     best: dict
@@ -251,6 +255,8 @@ class Recommendation:
     ensembles: int
     held_out: int
     tested: int
+    pair: dict | None = None
+    pair_gain: tuple[float, float, float] = (np.nan, np.nan, np.nan)
 
     @property
     def beyond_chance(self) -> bool:
@@ -342,16 +348,25 @@ def recommend(
     if scores is not None:
         candidate = combined(pd.DataFrame([candidate]), scores).iloc[0].to_dict()
         chosen = candidate if chosen["size"] > 1 else best
-    gain, spread = gain_over(candidate, best, known)
+    pair, pair_gain = None, (np.nan,) * 3
+    if candidate["size"] > 2 and (several["size"] == 2).any():
+        pair = _best_pair(several)
+        if scores is not None:
+            pair = combined(pd.DataFrame([pair]), scores).iloc[0].to_dict()
+        pair_gain = _interval(*gain_over(pair, best, known))
     return Recommendation(
-        best, chosen, candidate, gain, gain - Z * spread, gain + Z * spread, error,
-        len(several), held_out, known.examples,
+        best, chosen, candidate, *_interval(*gain_over(candidate, best, known)), error,
+        len(several), held_out, known.examples, pair, pair_gain,
     )  # fmt: skip
 
 
 def cost_column(table: pd.DataFrame) -> str:
     """Name the column of costs: multiply-adds if all ensembles have them, else parameters."""
     return "macs" if "macs" in table and table["macs"].notna().all() else "parameters"
+
+
+def _interval(value: float, error: float) -> tuple[float, float, float]:
+    return value, value - Z * error, value + Z * error
 
 
 def _best_pair(several: pd.DataFrame) -> dict:

@@ -98,6 +98,9 @@ def combine(
     members, single = _named(row, names), _named(best, names)
     if found.beyond_chance:
         answer = f"Combine {members}: {gain} over the best single model, {single}, on {images}."
+        if found.pair is not None:
+            two = _named(found.pair, names)
+            answer += f" Of two, {two}: {points(*found.pair_gain)}."
     else:
         answer = (
             f"Take {single} alone: no {kind} is better than the best model beyond chance on "
@@ -246,7 +249,7 @@ def told_findings(folder: str | os.PathLike) -> str:
         content = io.BytesIO(read_sealed(path))
         table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
         for row in table.to_dict("records"):
-            lines += ["", *textwrap.wrap(row["answer"], WIDTH)]
+            lines += ["", *textwrap.wrap(row["answer"], WIDTH, break_on_hyphens=False)]
             lines += textwrap.wrap(
                 row["detail"], WIDTH, initial_indent="  ", subsequent_indent="  "
             )

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import RC, TEXT_WIDTH
 
 X = "error_inconsistency"
@@ -58,7 +59,7 @@ def figure2(
     wanted = [set(pair) for pair in label]
     named = rows[[set(pair) in wanted for pair in zip(rows["base"], rows["model"], strict=True)]]
     for ax, column in zip(axes, QUANTITIES, strict=True):
-        plots.label_points(ax, named, X, column)
+        label_points(ax, named, X, column)
     plots.save(figure, pdf, svg, png)
 
 

@@ -1,7 +1,7 @@
 """The map of models: the nearer two of them, the more often they are right on the same images.
 
 Metric multidimensional scaling of the error inconsistency of all pairs. Models of the main analyses
-are named, the others are pale; where there are few models, all are named.
+and those farthest from the base are named, and the others pale; of few models all are named.
 """
 
 import numpy as np
@@ -9,12 +9,14 @@ from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import RC, TEXT_WIDTH
 from workflow.lib.study.categories import BASE
 
 AXES = ("x", "y")
 ROOM = 0.05  # of the map's width, around it
 FEW = 32  # models that have room for all names
+FAR = 5  # models that are named where there are more, beside the main ones
 
 
 @rc_context(RC)
@@ -45,7 +47,9 @@ def model_map(*, table: str, pdf: str, svg: str, png: str) -> None:
     note = {"ha": "right", "va": "bottom", "fontsize": RC["xtick.labelsize"]}
     ax.text(0.99, 0.01, stress, transform=ax.transAxes, **note)
     plots.add_legend(figure, plots.category_keys(rows["category"]))
-    plots.label_points(ax, rows[main | few], *AXES, size=6 if few else 5, width=30)
+    distance = np.hypot(rows["x"], rows["y"])
+    named = main | few | (distance.rank(ascending=False) <= FAR)
+    label_points(ax, rows[named], *AXES, size=6 if few else 5, width=30)
     plots.save(figure, pdf, svg, png)
 
 

@@ -4,6 +4,7 @@ from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import COLUMN_WIDTH, INK, PALE, RC
 
 X, Y = "error_inconsistency", "added"
@@ -36,7 +37,7 @@ def nats(*, table: str, label: list[list[str]], pdf: str, svg: str, png: str) ->
         keys.append(plots.marker_key("could be nothing (p ≥ 0.05)", **look))
     plots.add_legend(figure, keys)
     named = {key for pair in label for key in pair}
-    plots.label_points(ax, rows[rows["model"].isin(named)], X, Y)
+    label_points(ax, rows[rows["model"].isin(named)], X, Y)
     plots.save(figure, pdf, svg, png)
 
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import INK, RC, TEXT_WIDTH
 
 # Colours from lighter to darker, at steps that remain in grey.
@@ -83,7 +84,7 @@ def pareto(*, table: str, curves: str, pdf: str, svg: str, png: str, tsv: str) -
         handles.append(plots.marker_key(label, color=COLOURS["cascade"], linestyle="-"))
     plots.add_legend(figure, [*handles, line])
     for ax, (column, (front, _)) in zip(axes, PANELS.items(), strict=True):
-        plots.label_points(ax, named(drawn, column, front), column, "accuracy")
+        label_points(ax, named(drawn, column, front), column, "accuracy")
     plots.save(figure, pdf, svg, png)
 
 
