@@ -14,7 +14,7 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import HELD, draws_from_training
 from workflow.lib.outputs import formats
 from workflow.lib.run.errors import InputError
-from workflow.lib.study.complete import Study
+from workflow.lib.study.completed import Study
 from workflow.lib.study.load import ConfigurationError
 from workflow.lib.study.parse import nearest
 

@@ -18,7 +18,8 @@ from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import read_sealed, replacing
 from workflow.lib.study import networks
 from workflow.lib.study.checks import LISTS, find_mistakes
-from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
+from workflow.lib.study.complete import complete, complete_published
+from workflow.lib.study.completed import PublishedStudy, Study
 from workflow.lib.study.model import PublishedFile, StudyFile
 from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 

@@ -23,7 +23,7 @@ from workflow.lib.data import imagenet, parquet
 from workflow.lib.data import labels as labels_of
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
-from workflow.lib.study.complete import Study
+from workflow.lib.study.completed import Study
 from workflow.lib.study.inputs import find_mistakes
 from workflow.lib.study.load import ConfigurationError, load, read
 from workflow.lib.study.sources import BY_HAND, UNKNOWN, Source, find
