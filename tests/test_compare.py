@@ -115,6 +115,20 @@ def test_what_is_wrong_is_said_before_anything_runs(tmp_path):
     refused(tmp_path, files, "few.csv has 5 images; 20 or more", labels=few)
 
 
+def test_answers_alone_are_compared_by_what_they_are(tmp_path):
+    files, logits, _ = write_files(tmp_path)
+    ids = pd.read_csv(tmp_path / "labels.csv")["id"]
+    for name in ("one", "two"):
+        top = [CLASSES[label] for label in logits[name].argmax(axis=1)]
+        pd.DataFrame({"id": ids, "answer": top}).to_csv(tmp_path / f"{name}.csv", index=False)
+    chosen = {"One": tmp_path / "one.csv", "Two": tmp_path / "two.csv"}
+    file = write_study(chosen, tmp_path / "labels.csv", None, "x", tmp_path / "results")
+    study = yaml.safe_load(file.read_text())
+    assert [own["answers"] for own in study["models"].values()] == list(map(str, chosen.values()))
+    assert "splits" not in study["dataset"]
+    refused(tmp_path, chosen | {"Three": files["Three"]}, "One has answers alone and Three logits")
+
+
 def test_classes_without_images_are_known_by_the_columns(tmp_path):
     write_files(tmp_path, numbered=True)
     for name in ("two", "wide"):

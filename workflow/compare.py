@@ -34,6 +34,7 @@ import yaml
 
 from workflow.lib.data import labels as labels_of
 from workflow.lib.outputs import external, formats
+from workflow.lib.outputs.answers import HEADINGS
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.lock import lock_results
@@ -63,7 +64,7 @@ class Comparison:
     folder : Path
         Results of the study.
     models, pairs, recommendations, novelty, findings : DataFrame
-        See results/README.md.
+        See results/README.md. Of answers alone there are no recommendations: the frame is empty.
     """
 
     folder: Path
@@ -93,7 +94,8 @@ def compare(
     files : mapping of str to path
         File of each model, by its name; the first one is the base. As
         `workflow.lib.outputs.external` reads them: `.npz`, `.h5`, `.npy` or `.csv`, with `ids` or
-        with rows in the order of `labels`.
+        with rows in the order of `labels`. Or all are answers alone, `.csv` files as
+        `workflow.lib.outputs.answers` reads them.
     labels : path
         CSV file with the columns `id` and `label`, a class by name or by index from 0; and perhaps
         `split`, which says what is `calibration` and what is `test`. Otherwise a fifth of the
@@ -132,9 +134,11 @@ def compare(
                 say("Drawing the report …")
                 jobs.run(say=lambda line: None)
                 say(f"Report: {folder}/report.html")
+        names = ("models", "pairs", "recommendations", "novelty", "findings")
+        paths = {key: folder / f"{key}.tsv" for key in names}
         tables = {
-            key: read_table(folder / f"{key}.tsv")
-            for key in ("models", "pairs", "recommendations", "novelty", "findings")
+            key: read_table(path) if path.exists() else pd.DataFrame()
+            for key, path in paths.items()
         }
         return Comparison(ROOT / folder, **tables)
 
@@ -170,10 +174,16 @@ def write_study(
     ids = [row["id"] for _, row in labels_of.rows_of(str(labels), labels_of.COLUMNS)]
     if len(ids) < LEAST:
         raise InputError(f"{labels} has {len(ids)} images; {LEAST} or more are needed")
-    widths = {model: _columns(path) for model, path in files.items()}
+    answers = [model for model, path in files.items() if _holds_answers(path)]
+    if answers and len(answers) < len(files):
+        other = next(model for model in files if model not in answers)
+        raise InputError(
+            f"{answers[0]} has answers alone and {other} logits; bring answers of all, or logits"
+        )
+    widths = {model: _columns(path) for model, path in files.items() if model not in answers}
     if classes is None and named == {str(index) for index in range(len(names))}:
         # Numbers are indices; the last classes may have no image.
-        names = [str(index) for index in range(max(len(names), *widths.values()))]
+        names = [str(index) for index in range(max([len(names), *widths.values()]))]
     for model, width in widths.items():
         if width != len(names):
             raise InputError(
@@ -183,7 +193,7 @@ def write_study(
             )
     dataset: dict[str, Any] = {"kind": "labels", "path": str(labels)}
     folder.mkdir(parents=True, exist_ok=True)
-    if "calibration" not in splits:
+    if "calibration" not in splits and not answers:
         held_out = min(MOST, len(ids) // SHARE)
         dataset["splits"] = {"calibration": held_out, "test": "rest"}
     order = folder / "classes.txt"
@@ -194,12 +204,12 @@ def write_study(
         key = _key(model)
         if key in models:
             raise InputError(f"{model}: another file has the same name; give each its own")
-        source = _with_ids(path, names, ids, folder / "logits" / f"{key}.npz")
-        models[key] = {
-            "name": model,
-            "category": "arch" if place else "base",
-            "logits": str(source),
-        }
+        models[key] = {"name": model, "category": "arch" if place else "base"}
+        if answers:
+            models[key]["answers"] = str(path)
+        else:
+            source = _with_ids(path, names, ids, folder / "logits" / f"{key}.npz")
+            models[key]["logits"] = str(source)
     study = {"study": name, "title": " and ".join(files) if len(files) < 4 else name,
              "dataset": dataset, "band": [0, 1], "models": models}  # fmt: skip
     file = folder / STUDY
@@ -274,6 +284,14 @@ def _key(name: str) -> str:
     if not key:
         raise InputError(f"'{name}' has no letter or digit; give the model another name")
     return key
+
+
+def _holds_answers(path: str | os.PathLike) -> bool:
+    """Whether a file is a table of answers, by its headings."""
+    if Path(path).suffix != ".csv":
+        return False
+    heads = {head.strip() for head in pd.read_csv(path, nrows=0).columns}
+    return any(ids in heads and heads & {*own} for ids, own, _ in HEADINGS)
 
 
 def _columns(path: str | os.PathLike) -> int:

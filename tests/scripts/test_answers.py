@@ -167,7 +167,9 @@ def test_figure_1_shows_the_noise_floor(folder):
     run(folder)
     figures = {f"figure{n}": str(folder / f"figure{n}.tsv") for n in (1, 2, 8)}
     tables = {name: str(folder / f"{name}.tsv") for name in ("pairs", "models")}
-    comparison(**tables, published=tables["pairs"], combination="confident", **figures)
+    comparison(
+        **tables, published=tables["pairs"], combination="confident", bases=["base"], **figures
+    )
     table = read_table(figures["figure1"])
     floor = table[table["what"] == "floor"]
     assert floor[["base", "model"]].to_numpy().tolist() == [["base", "again"]]

@@ -249,11 +249,17 @@ def told_findings(folder: str | os.PathLike) -> str:
         content = io.BytesIO(read_sealed(path))
         table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
         for row in table.to_dict("records"):
-            lines += ["", *textwrap.wrap(row["answer"], WIDTH, break_on_hyphens=False)]
-            lines += textwrap.wrap(
-                row["detail"], WIDTH, initial_indent="  ", subsequent_indent="  "
-            )
+            lines += ["", *_wrapped(row["answer"], "")]
+            lines += _wrapped(row["detail"], "  ")
     report = os.path.join(folder, "report.html")
     if os.path.exists(report):
         lines += ["", f"Report: {report}"]
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Break text into lines, paths and names left whole."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent,
+        break_on_hyphens=False, break_long_words=False,
+    )  # fmt: skip

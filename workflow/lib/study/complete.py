@@ -18,6 +18,7 @@ from workflow.lib.study.completed import (
     PublishedStudy,
     Study,
 )
+from workflow.lib.study.pretraining import CONTRASTIVE
 
 PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
 """How images are shown in a study that has nothing but logits."""
@@ -117,7 +118,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         name=name,
         category=own.category,
         set=own.set,
-        objective="contrastive" if objective in networks.CONTRASTIVE else objective,
+        objective="contrastive" if objective in CONTRASTIVE else objective,
         train_data=" + ".join(data) if own.train_data is None else own.train_data,
         head=own.head or ("" if external else "trained" if elsewhere else own.kind),
         stand_in=own.stand_in,

@@ -32,7 +32,8 @@ from workflow.lib.study.fields import (
     Slug,
     Strict,
 )
-from workflow.lib.study.networks import MODELS, PRETRAINING, WEIGHTLESS, Model, Network
+from workflow.lib.study.networks import MODELS, WEIGHTLESS, Model, Network
+from workflow.lib.study.pretraining import PRETRAINING
 from workflow.lib.study.recipe import Recipe
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"

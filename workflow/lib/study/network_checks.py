@@ -15,6 +15,7 @@ from workflow.lib.study.fields import shown
 from workflow.lib.study.model import Dataset, StudyFile
 from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
+from workflow.lib.study.pretraining import CONTRASTIVE
 from workflow.lib.study.recipe import Cropped, Labelled, Learnt
 
 
@@ -117,7 +118,7 @@ def _objective_mistakes(network: Network) -> Iterator[Mistake]:
     if not isinstance(network, Learnt) or network.learns is None or network.objective is None:
         return
     place, objective, wanted = network.origin("objective"), network.objective, network.learns
-    if objective in networks.CONTRASTIVE:
+    if objective in CONTRASTIVE:
         text = f"{objective} gives no classifier; move it to pretraining, and name it with `from`"
         yield place, text
     elif "objective" in network.own and objective != wanted:

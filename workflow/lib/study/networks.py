@@ -16,7 +16,6 @@ from workflow.lib.models import preprocessing
 from workflow.lib.outputs.formats import holds_features
 from workflow.lib.study.fields import (
     Answers,
-    Count,
     Digest,
     Excluded,
     Keys,
@@ -24,12 +23,9 @@ from workflow.lib.study.fields import (
     Logits,
     Maybe,
     Options,
-    Pair,
     Penalties,
     Positive,
-    PositiveShare,
     Seed,
-    ShareBelowOne,
     Strict,
     Templates,
     Text,
@@ -399,61 +395,10 @@ class ClassMapping(Descendant):
     inherits = ("input", "labels")
 
 
-# Under `pretraining`.
-
-
-class Supervised(Network, Recipe):
-    """A network that learns labels."""
-
-    kind = "supervised"
-    title = "the objective supervised"
-
-
-class SimClr(Network, Built, Cropped):
-    """A network that learns which views are of one image."""
-
-    kind = "simclr"
-    title = "the objective simclr"
-
-    temperature: Positive
-    """Of the softmax of the similarities, for `simclr`."""
-    projection: Count
-    """Dimensions in which `simclr` compares images."""
-    crop_scale: Pair[PositiveShare]
-    """Least and greatest share of an image that a view of `simclr` shows."""
-    jitter: ShareBelowOne
-    """Greatest change of brightness and contrast in views of `simclr`."""
-
-    def void(self) -> dict[str, str]:
-        """Say which keys have no effect beside the others, and why."""
-        return {key: why for key, why in super().void().items() if key != "crop_scale"}
-
-
-class Clip(Network, Built, Learnt, Augmented):
-    """A network that learns which text is of which image."""
-
-    kind = "clip"
-    title = "the objective clip"
-
-    projection: Count
-    """Dimensions in which `clip` compares images and texts."""
-    templates: Templates
-    """Sentences around a class name, which replaces {}."""
-    text_width: Count = 64
-    """Width of the text tower of `clip`."""
-    text_layers: Count = 2
-    """Layers of the text tower of `clip`."""
-    context: Count = 16
-    """Longest text of `clip`, in tokens."""
-
-
 HEADS = (Trained, FineTuned, Distilled, Lbfgs, ZeroShot, ClassMapping)
 OTHERS = (LogitsModel, AnswersModel, TimmModel, OpenClipModel, Checkpoint)
 MODELS = {cls.kind: cls for cls in (*OTHERS, *HEADS)}
-PRETRAINING = {cls.kind: cls for cls in (Timm, OpenClip, Supervised, SimClr, Clip)}
 FROZEN = ("lbfgs", "zero-shot", "class-mapping")
 """Heads on networks whose weights stay as they are."""
 WEIGHTLESS = ("logits", "answers")
 """Kinds of models of which there are outputs and no weights."""
-CONTRASTIVE = ("simclr", "clip")
-"""Objectives that give no classifier."""

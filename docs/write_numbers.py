@@ -1,14 +1,15 @@
 """Write the numbers of a finished run into README.md and docs/findings.md.
 
-    python docs/numbers.py results/default
+    python docs/write_numbers.py results/default
 
 What stands between `<!-- numbers: <block> -->` and `<!-- end -->` is replaced by what the tables of
-the run say. Blocks: `cost` (models, time and memory), `answers` (what the terminal says at the end)
-and `claims` (verdicts on the claims of the paper).
+the run say. Blocks: `cost` (models, time and memory), `answers` (those of the terminal) and
+`claims` (verdicts on the claims of the paper).
 """
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -19,11 +20,9 @@ sys.path.insert(0, str(ROOT))
 
 from workflow.lib.outputs.tables import read_table  # noqa: E402
 from workflow.lib.show.escape import markdown  # noqa: E402
-from workflow.lib.show.findings import told_findings  # noqa: E402
 
 DOCUMENTS = ("README.md", "docs/findings.md")
 BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-CORES = 2
 VERDICTS = {"yes": "holds", "no": "does not hold", "unclear": "unclear"}
 
 
@@ -36,19 +35,19 @@ def cost(folder: Path) -> str:
     ]
     table = pd.DataFrame(jobs)
     trained = int((table["rule"].isin(["train", "train_parent"])).sum())
-    minutes = table["s"].sum() / 60 / CORES
+    minutes = table["cpu_time"].sum() / 60
     return (
-        f"The default study trains {trained} small networks on "
-        f"[Fashion-MNIST](resources/README.md) and analyses {len(study['models'])} models: "
-        f"{minutes:.0f} minutes on {CORES} cores when this was written, and at most "
+        f"It trains {trained} small networks on [Fashion-MNIST](resources/README.md) and analyses\n"
+        f"{len(study['models'])} models: {minutes:.0f} processor minutes, and at most "
         f"{table['max_rss'].max():.0f} MB a job.\n"
     )
 
 
 def answers(folder: Path) -> str:
-    """Give what the terminal says at the end of the run."""
-    text = told_findings(folder).replace(f"{folder}/", f"results/{folder.name}/").strip()
-    return f"```text\n{text}\n```\n"
+    """Give the answers that the terminal says at the end of the run."""
+    told = read_table(folder / "findings.tsv")["answer"]
+    quoted = ["".join(f"> {line}\n" for line in textwrap.wrap(text, 110)) for text in told]
+    return ">\n".join(quoted)
 
 
 def claims(folder: Path) -> str:
@@ -75,7 +74,7 @@ def fill(text: str, folder: Path) -> str:
 def main() -> None:
     """Fill in the documents of this checkout."""
     if len(sys.argv) != 2:
-        sys.exit("Give the results of a finished run: python docs/numbers.py results/default")
+        sys.exit("Give the results of a finished run: python docs/write_numbers.py results/default")
     folder = Path(sys.argv[1])
     for name in DOCUMENTS:
         path = ROOT / name
