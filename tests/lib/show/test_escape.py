@@ -70,7 +70,7 @@ def test_classes_and_models_of_figure_4_may_be_called_anything(tmp_path):
 def test_markdown_and_latex():
     assert escape.markdown("R&D &lt; *b*\n_c_") == r"R&D \&lt; \*b\* \_c\_"
     assert escape.latex("R&D_50 %") == r"R\&D\_50 \%"
-    claim = Claim("a claim", "figure1", "yes", "best: <b>*x*</b>")
+    claim = Claim("a claim", "figure1", "yes", "best: <b>*x*</b>", 0.01, 0.02)
     text = summary.page([claim], "my_*study*", "probability")
     assert text.startswith("# my\\_\\*study\\*\n")
     assert r"best: \<b>\*x\*\</b>" in text
