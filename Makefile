@@ -3,20 +3,36 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What a user types is no part of a command: it is passed as it is, through the environment.
-override NAME := $(value NAME)
-override IMAGES := $(value IMAGES)
-override MODELS := $(value MODELS)
-export NAME IMAGES MODELS
+OWN := NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE PYTHON
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(OWN) $(TYPED),$(eval override $(name) := $$(value $(name))))
+# What has none of make's own names is a model to compare, by its name.
+export COMPARED := $(filter-out $(OWN) MAKE% -% .%,$(sort $(TYPED)))
+export NAME IMAGES MODELS LABELS CLASSES STUDY ENSEMBLE $(COMPARED)
 
-.PHONY: run study test unit numeric lint bench report schema
+.PHONY: run study compare card test unit numeric lint bench report schema
 .DELETE_ON_ERROR:
 
+# The study of public networks first: its report is there within two minutes.
 run: .venv/made
+	$(BIN)/snakemake --cores all --configfile studies/public.yaml
 	$(BIN)/snakemake --cores all
 
 # make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.augreg_in21k_ft_in1k"
 study: .venv/made
 	@$(BIN)/python -m workflow.lib.study.new --name="$$NAME" --images="$$IMAGES" -- "$$MODELS"
+
+# make compare A=a.npz B=b.npz LABELS=labels.csv, with NAME=mine and CLASSES=classes.txt where wanted
+compare: .venv/made
+	@$(BIN)/python -m workflow.compare --name="$$NAME" --labels="$$LABELS" --classes="$$CLASSES"
+
+# make card STUDY=mine ENSEMBLE=cheap: one of `ensembles` in studies/mine.yaml, or single, pair, triple, cascade
+card: .venv/made
+	@case "$$STUDY" in default) file=config.yaml;; *) file="studies/$$STUDY.yaml";; esac; \
+	test -f "$$file" || { echo "There is no study $$file; give its name: make card STUDY=mine ENSEMBLE=cheap" >&2; exit 2; }; \
+	$(BIN)/snakemake --cores all --configfile "$$file" -- "results/$$STUDY/deployment/$$ENSEMBLE.json" \
+	|| { echo "If there is no rule for it: name the ensemble $$ENSEMBLE under \`ensembles\` in $$file." >&2; exit 2; }
+	@echo "Open results/$$STUDY/deployment/$$ENSEMBLE.json; apply_card.py beside it applies it."
 
 test: .venv/made
 	$(BIN)/pytest -n 2 --durations=20
@@ -46,12 +62,15 @@ lint: .venv/made
 
 bench: .venv/made
 	$(BIN)/python benchmarks/pairwise.py
+	$(BIN)/python benchmarks/combine.py
 	$(BIN)/python benchmarks/greedy.py
 	$(BIN)/python benchmarks/probe.py
+	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/integrity.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/slurm.py
+	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/study.py
 
 schema: .venv/made

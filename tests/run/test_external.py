@@ -11,11 +11,11 @@ import pytest
 from tests.run.conftest import SMALL
 
 BROUGHT = {
-    "  efficientnet: {category: arch, architecture: test_efficientnet, options: {}}":
+    "  efficientnet: {category: arch, architecture: test_efficientnet, options: {}, seed: 3}":
         "  efficientnet: {category: arch, logits: brought/efficientnet.h5}",
     "  clip-linear: {category: dataset, from: clip, head: lbfgs}":
         "  clip-linear: {category: dataset, logits: brought/clip-linear.npz}",
-    "  low: {category: hparam, set: low, epochs: 1}":
+    "  low: {category: hparam, set: low, epochs: 1, seed: 7}":
         "  low: {category: hparam, set: low, logits: brought/low.csv}",
 }  # fmt: skip
 RULES = ("template", "external", "external_features")

@@ -20,23 +20,33 @@ DRAWN = {
     **once("figure1", "figure2", "figure8", "report"),
     **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
-    **once("contact_sheet"),
+    **once("contact_sheet", "map", "clusters", "nats", "risk"),
 }
 AFTER_VARIANTS = once("sensitivity", "report")
+FOUND = once("findings", "summary", "report")
+MAPS = once("distances", "map", "clusters")
+ADDED = {**once("added", "nats"), **FOUND}
 AFTER_PAIRS = {
+    **MAPS,
     **once("comparison", "figure1", "figure2", "figure8", "combined", "figure6", "transfer"),
-    **once("figure7", "tables", "summary", "variants"),
+    **once("figure7", "tables", "summary", "variants", *ADDED),
     **AFTER_VARIANTS,
 }
 SPECIALISATION = once(
     "specialisation", "angles", "class_specialisation", "contact_sheet", "figure3", "figure4",
-    "summary", "report",
+    "report",
 )  # fmt: skip
-RECOMMENDATIONS = once("recommendations", "pareto", "report")
-GREEDY = {**once("greedy", "figure5", "summary", "variants"), **AFTER_VARIANTS}
+RECOMMENDATIONS = {**once("recommendations", "pareto", "uncertainty", "risk", "card"), **FOUND}
+SELECTED = {
+    **once("selection", "weights", "scores", "cascades", "tables", "variants"),
+    **ADDED,
+    **RECOMMENDATIONS,
+    **AFTER_VARIANTS,
+}
+GREEDY = {**once("greedy", "figure5", "variants"), **AFTER_VARIANTS}
 NAMED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
-COUNTED = {**once("counts", "selection", "pair_classes"), **NAMED}  # these three stream logits
-AGGREGATES = {**once("calibration", "calibration_on_test"), **COUNTED}
+COUNTED = {**once("counts", "pair_classes"), **SELECTED, **NAMED}
+AGGREGATES = {**once("calibration", "calibration_on_test", "weaker"), **COUNTED}
 
 
 def test_nothing_after_a_finished_run(finished):
@@ -75,7 +85,7 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         ("workflow/lib/ensembles/pairs.py", "CANDIDATES = 8", "CANDIDATES = 9",
          COUNTED),
         ("workflow/lib/ensembles/greedy.py", "CANDIDATES = 16", "CANDIDATES = 17",
-         {"selection": 1, **GREEDY, **RECOMMENDATIONS}),
+         {**SELECTED, **GREEDY}),
         # the probes: no network is trained again
         ("workflow/lib/probes/fit.py", "HISTORY = 60", "HISTORY = 61",
          {"head": 4, "extract": 4, "features": 2, "downstream": 3, "extract_features": 1,
@@ -90,15 +100,16 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "name: ResNet (seed 1)", "name: ResNet (again)", NAMED),
         (SMALL, "band: [0.5, 0.95]", "band: [0.4, 0.95]", {"pairs": 1, **AFTER_PAIRS}),
         (SMALL, "ensemble: probability", "ensemble: logit",
-         {name: 1 for name in {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, "figure5": 1}
-          if name not in ("combined", "figure6")}),
+         {name: 1 for name in
+          {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **once("figure5", "weaker")}
+          if name not in ("combined", "figure6", *MAPS, *ADDED)}),
         (SMALL, "- [base, reinit]", "- [base, efficientnet]",
-         {**once("figure2", "pair_classes"), **SPECIALISATION}),
+         {**once("figure2", "nats", "pair_classes"), **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
-         once("class_specialisation", "figure4", "summary", "report")),
+         once("class_specialisation", "figure4", "report")),
         # what the analyses are of
         (SMALL, "greedy: {size: 4}", "greedy: {size: 3}",
-         {"selection": 1, **GREEDY, **RECOMMENDATIONS}),
+         {**SELECTED, **GREEDY}),
         (SMALL, "  seeds: 2", "  seeds: 3",
          {"features": 2, **once("combined", "figure6", "variants", "summary"), **AFTER_VARIANTS}),
         (SMALL, "clip-zero-shot], regularisation: [0.01, 0.1]}",
@@ -111,9 +122,9 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
          {"train_parent": 1, "head": 2, "extract": 2, "extract_features": 1, "features": 1,
           "extract_tasks": 1, "downstream": 2, **AGGREGATES}),
         # one model more, and one less
-        (SMALL, "  high: {", "  narrow: {category: hparam, seed: 5, shift: 0}\n  high: {",
+        (SMALL, "  high: {", "  narrow: {category: hparam, seed: 8, shift: 0}\n  high: {",
          {"train": 1, "extract": 1, **AGGREGATES}),
-        (SMALL, "  low: {category: hparam, set: low, epochs: 1}\n", "", AGGREGATES),
+        (SMALL, "  low: {category: hparam, set: low, epochs: 1, seed: 7}\n", "", AGGREGATES),
     ],
     ids=["pairs module", "greedy module", "probes", "style", "template", "caption", "pin", "name",
          "band", "combination", "pair", "groups", "greedy", "seeds", "path", "recipe", "parent",

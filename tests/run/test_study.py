@@ -33,6 +33,7 @@ def read_manifest(path) -> pd.DataFrame:
 
 PUBLISHED = ("figure1", "figure2", "figure8")
 ALL = (*PUBLISHED, *(f"figure{n}" for n in range(3, 8)), "pareto", "sensitivity")
+ALL += ("map", "clusters", "nats", "risk")
 
 
 def test_every_figure_and_table_of_both_studies_is_there(finished):
@@ -116,6 +117,23 @@ def test_pairs_agree_with_a_plain_computation_from_the_outputs(results):
         assert row.ensemble_accuracy == pytest.approx(ensemble.mean())
         assert row.improvement == pytest.approx(ensemble.mean() - np.mean(right))
         assert row.conversion_rate == pytest.approx(ensemble[right[0] != right[1]].mean())
+
+
+def test_every_combination_is_scored_and_every_card_is_there(results):
+    scores = read(results / "scores.tsv")
+    pairs = read(results / "pairs.tsv").query("combination == 'probability'")
+    found = scores.query("combination == 'probability' and score == 'accuracy'").set_index("models")
+    for row in pairs.itertuples():
+        both = found.loc[f"{row.model_1} + {row.model_2}"]
+        assert both["value"] == pytest.approx(row.ensemble_accuracy, abs=1e-8)
+    oracle = scores.query("combination == 'oracle'").set_index("models")["value"]
+    for row in pairs.itertuples():
+        right = row.both_right + row.only_1 + row.only_2
+        assert oracle[f"{row.model_1} + {row.model_2}"] == pytest.approx(right, abs=1e-8)
+    for name in ("single", "pair", "triple", "cascade"):
+        card = json.loads((results / f"deployment/{name}.json").read_text())
+        assert "missing" in card or len(card["self_test"]["probabilities"]) == 20
+    assert read(results / "recommendations.tsv")["macs"].notna().all()
 
 
 def test_calibration_never_hurts_the_likelihood(results):

@@ -108,7 +108,16 @@ def record_of(dataset, source):
     return dataset.parent / "models" / source.stem / "order.sha256"
 
 
-def bring(dataset, source, splits=SCORED, order=SCORED, template=None, features=False, sha256=None):
+def bring(
+    dataset,
+    source,
+    splits=SCORED,
+    order=SCORED,
+    template=None,
+    features=False,
+    sha256=None,
+    macs=None,
+):
     """Run the script; give the outputs files that it wrote."""
     files = [dataset.parent / "outputs" / source.stem / f"{split}.h5" for split in splits]
     for file in files:
@@ -117,7 +126,7 @@ def bring(dataset, source, splits=SCORED, order=SCORED, template=None, features=
         manifest=str(dataset), source=str(source), files=[str(file) for file in files], model="vit",
         sha256=sha256, splits=splits, order=order, template=template or order,
         images="results/mine/template/images.csv", record=str(record_of(dataset, source)),
-        features=features, code=["c"],
+        features=features, macs=macs, code=["c"],
     )  # fmt: skip
     return files
 
@@ -163,6 +172,13 @@ def check(dataset, source, expected, with_features):
         assert attributes["external"] == str(source)
         assert len(attributes["weights"]) == 64
         start = stop
+
+
+def test_multiply_adds_are_those_that_the_study_gives(dataset, computed, tmp_path):
+    source = tmp_path / "model.npz"
+    np.savez(source, logits=computed["logits"][:1300])
+    assert "macs" not in read(dataset, bring(dataset, source)[0])[2]
+    assert read(dataset, bring(dataset, source, macs=4.1e9)[0])[2]["macs"] == 4.1e9
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

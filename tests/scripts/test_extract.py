@@ -123,6 +123,7 @@ def test_logits_are_those_of_timms_own_loader(photographs, architecture, prefetc
         assert (file.attributes["precision"], file.attributes["compiled"]) == ("float32", False)
         assert json.loads(file.attributes["preprocessing"]) == recipe["input"]
         assert file.attributes["images_per_second"] > 0
+        assert file.attributes["macs"] > 0
     assert np.ptp(expected, axis=0).min() > 1e-4  # they tell images apart
     if (
         prefetcher

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
+from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.store import write
 from workflow.lib.probes import streamed
 from workflow.lib.run.errors import InputError
@@ -45,11 +46,11 @@ def study(tmp_path):
 
 def run(study, **changes) -> pd.DataFrame:
     folder, paths = study
-    arguments = {"shares": [0, 50, 100], "seeds": 2, "dimensions": [2, 6, 12, 99],
+    arguments = {"shares": [0, 50, 100], "seeds": 2, "seed": 0, "dimensions": [2, 6, 12, 99],
                  "regularisation": [1e-3, 1e-1]} | changes  # fmt: skip
     features(
         manifest=str(folder / "manifest.tsv"), learnt=paths[0::2], scored=paths[1::2],
-        table=str(folder / "table.tsv"),
+        table=str(folder / "table.tsv"), right=str(folder / "right.npz"),
         base="base", model="other", data="train", threads=1, **arguments,
     )  # fmt: skip
     return pd.read_csv(folder / "table.tsv", sep="\t")
@@ -65,6 +66,20 @@ def test_a_row_for_each_probe_and_none_twice(study):
     compressed = table[table["what"] == "compression"]
     assert len(compressed) == 4 * 3  # twelve dimensions are all there are, so not 99
     assert table["converged"].all()
+
+
+def test_what_probes_of_a_share_get_right_is_kept_by_image(study):
+    table = run(study)
+    shares = table[table["what"] == "share"]
+    known = read_arrays(study[0] / "right.npz")
+    assert known["share"].tolist() == shares["share"].tolist()
+    np.testing.assert_allclose(known["right"].mean(axis=1), shares["accuracy"])
+
+
+def test_other_seeds_draw_other_features(study):
+    tables = [run(study, seed=seed).query("share == 50") for seed in (0, 7)]
+    assert [table["seed"].tolist() for table in tables] == [[0, 1], [7, 8]]
+    assert tables[0]["accuracy"].tolist() != tables[1]["accuracy"].tolist()
 
 
 def test_sizes_that_are_all_too_large_are_told(study):

@@ -15,8 +15,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from workflow.lib.run.errors import InputError
-from workflow.scripts.report import arrange, best_pair, report, variants
+from workflow.lib.show.blocks import arrange, lookup, variants
+from workflow.scripts.report import report
 
+KINDS = {"svg": "image/svg+xml", "png": "image/png"}
 TEMPLATE = Path(__file__).parents[2] / "workflow/report/report.html.j2"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -44,9 +46,9 @@ addEventListener("load", () => {
     head.querySelector("button").click();
     told.orders[label] = order();
   };
-  click(accuracy, "up"); told.up = accuracy.getAttribute("aria-sort");
-  click(accuracy, "down"); told.down = accuracy.getAttribute("aria-sort");
-  click(ensemble, "missing up"); click(ensemble, "missing down");
+  click(accuracy, "best"); told.best = accuracy.getAttribute("aria-sort");
+  click(accuracy, "worst"); told.worst = accuracy.getAttribute("aria-sort");
+  click(ensemble, "missing best"); click(ensemble, "missing worst");
   click(name, "names"); told.others = accuracy.getAttribute("aria-sort");
   const input = document.querySelector("#calibration input");
   input.value = "3 MODEL"; input.dispatchEvent(new Event("input"));
@@ -60,6 +62,23 @@ addEventListener("load", () => {
   told.width = innerWidth;
   told.broken = [...document.querySelectorAll("a[href^='#']")].map(link => link.hash.slice(1))
     .filter(id => !document.getElementById(id));
+  const found = () => Object.fromEntries([...document.querySelectorAll(".found > div")]
+    .map(box => [box.querySelector("dt").textContent, box.querySelector("dd").textContent]));
+  const form = document.querySelector(".lookup");
+  const choose = (one, two) => {
+    form.one.value = one; form.two.value = two;
+    form.dispatchEvent(new Event("change"));
+    return found();
+  };
+  const base = document.querySelector("#table1 tbody").rows[0].cells[0].textContent;
+  told.lookup = [choose(base, "Seed 10"), choose("Seed 10", base), choose("CLIP", "Seed 10")];
+  told.alone = document.querySelector(".found").textContent;
+  told.downloads = [...document.querySelectorAll("a[download]")]
+    .map(link => [link.download, link.href.slice(0, 20)]);
+  const end = selector => Math.max(...[...document.querySelectorAll(selector)]
+    .map(each => each.getBoundingClientRect().bottom + scrollY));
+  told.answersEnd = end(".answer .words");
+  told.open = [...document.querySelectorAll(".answer details")].map(each => each.open);
   told.injected = document.querySelectorAll("h1 b, h1 script, td b, td script").length;
   parent.postMessage(JSON.stringify(told), "*");
 });
@@ -76,16 +95,16 @@ FRAME = """
 def files(tmp_path_factory) -> dict:
     """Files of a study with two figures, a contact sheet, and tables, as `report` wants them."""
     folder = tmp_path_factory.mktemp("study")
-    given = {"figures": [], "pngs": [], "tsvs": [], "captions": [], "tables": []}
+    given = {"figures": [], "tsvs": [], "captions": [], "tables": []}
     # One figure that is smaller as SVG, one of so many points that it is smaller as PNG.
     for stem, points in (("figure1", 3), ("figure2", 3000)):
         figure = Figure(figsize=(3.3, 2))
         ax = figure.subplots()
         ax.plot([(7 * i) % points for i in range(points)], ".")
-        for kind, key in (("svg", "figures"), ("png", "pngs")):
+        for kind in ("svg", "png", "pdf"):
             path = folder / f"{stem}.{kind}"
             figure.savefig(path, dpi=300)
-            given[key].append(str(path))
+            given["figures"].append(str(path))
         (folder / f"{stem}.tsv").write_text(f"x\n{points}\n")
         given["tsvs"].append(str(folder / f"{stem}.tsv"))
         (folder / f"{stem}.rst").write_text(f"**Figure {stem[-1]}: a < b.** It says 5 % & more.\n")
@@ -106,12 +125,20 @@ def files(tmp_path_factory) -> dict:
     many["problem"] = ["right on <b>20 %</b>", *39 * [""]]
     pairs = pd.DataFrame(
         {
+            "model_1": "base",
+            "model_2": ["seed-1", "clip"],
+            "name_1": NASTY,
+            "name_2": ["Seed 10", "CLIP"],
             "category": ["reinit", "reinit"],
             "with_base": True,
             "main": True,
             "combination": "probability",
             "examples": 1234,
             "error_inconsistency": [0.1, 0.2],
+            "error_inconsistency_low": [0.08, 0.18],
+            "error_inconsistency_high": [0.12, 0.22],
+            "only_1": [0.04, 0.15],
+            "only_2": [0.06, 0.05],
             "improvement": [0.01, 0.02],
         }
     )
@@ -123,7 +150,14 @@ def files(tmp_path_factory) -> dict:
             "section": ["figure1", "figure6"],
         }
     )
-    tables = {"models": models, "pairs": pairs, "summary": claims}
+    answers = pd.DataFrame(
+        {
+            "question": ["Which models together?", "Which model is different?"],
+            "answer": [f"Combine {NASTY} and CLIP: +0.24 points.", "CLIP is 20 % different."],
+            "detail": ["Chosen by held-out images.", "κ = 0.4."],
+        }
+    )
+    tables = {"models": models, "pairs": pairs, "summary": claims, "findings": answers}
     checked = pd.DataFrame(
         {
             "model": list(ACCURACIES)[-1:],
@@ -141,7 +175,9 @@ def files(tmp_path_factory) -> dict:
     sheet = folder / "base--clip.png"
     shutil.copy(folder / "figure1.png", sheet)
     given["sheets"] = [str(sheet)]
-    given |= {name: str(folder / f"{name}.tsv") for name in ("models", "pairs", "summary")}
+    given |= {
+        name: str(folder / f"{name}.tsv") for name in ("models", "pairs", "summary", "findings")
+    }
     return given | {"template": str(TEMPLATE), "study": STUDY}
 
 
@@ -158,13 +194,15 @@ def without_data(text: str) -> str:
 
 def test_every_figure_is_in_the_page_once_in_its_smaller_form(page, files):
     text = page.read_text()
-    for svg, png, smaller in zip(files["figures"], files["pngs"], ("svg", "png"), strict=True):
-        contents = {"svg": Path(svg).read_bytes(), "png": Path(png).read_bytes()}
-        assert min(contents, key=lambda kind: len(contents[kind])) == smaller
-        counts = {k: text.count(base64.b64encode(c).decode()) for k, c in contents.items()}
-        # The sheet is a copy of the first figure's PNG.
-        sheets = {"svg": 0, "png": int(svg == files["figures"][0])}
-        assert counts == {kind: int(kind == smaller) + sheets[kind] for kind in counts}
+    for place, smaller in ((0, "svg"), (3, "png")):
+        paths = {path[-3:]: Path(path) for path in files["figures"][place : place + 3]}
+        contents = {kind: path.read_bytes() for kind, path in paths.items()}
+        assert min(("svg", "png"), key=lambda kind: len(contents[kind])) == smaller
+        coded = {kind: base64.b64encode(content).decode() for kind, content in contents.items()}
+        # All three are in the page once; the sheet is a copy of the first figure's PNG.
+        counts = {kind: text.count(code) for kind, code in coded.items()}
+        assert counts == {"svg": 1, "png": 1 + (place == 0), "pdf": 1}
+        assert f'-image" src="data:{KINDS[smaller]};base64,{coded[smaller]}"' in text
 
 
 def test_nothing_is_asked_of_elsewhere(page):
@@ -186,6 +224,8 @@ def test_names_and_titles_are_escaped(page):
     text = without_data(page.read_text())
     assert "<b>" not in text and "<script>alert" not in text
     assert text.count("<script>") == 1
+    assert text.count("<script type") == 1  # the pairs to look up, in which no tag can end
+    assert "</script>" not in re.search(r"-data\">(.*?)</script>", text, re.DOTALL).group(1)
     assert html.unescape(re.search("<title>([^<]*)</title>", text).group(1)) == NASTY
     assert "<strong>Figure 1: a &lt; b.</strong> It says 5\N{NO-BREAK SPACE}% &amp; more." in text
     assert 'alt="Figure 1: a &lt; b."' in text
@@ -195,7 +235,12 @@ def test_names_and_titles_are_escaped(page):
 def test_models_with_a_problem_stand_on_top(page, files, tmp_path):
     text = without_data(page.read_text())
     told = "<strong>model 0</strong>: right on &lt;b&gt;20 %&lt;/b&gt;."
-    assert text.index("Look at these models first") < text.index(told) < text.index('"cards"')
+    assert (
+        text.index("Look at these models first")
+        < text.index(told)
+        < text.index('"answers"')
+        < text.index('"cards"')
+    )
     report(**files | {"tables": files["tables"][:1]}, html=str(tmp_path / "report.html"))
     assert "Look at these models" not in (tmp_path / "report.html").read_text()
 
@@ -203,16 +248,35 @@ def test_models_with_a_problem_stand_on_top(page, files, tmp_path):
 def test_tables_can_be_saved_as_they_are(page, files):
     saved = re.findall(r'download="([^"]+)" href="data:[^,]*,([^"]*)"', page.read_text())
     contents = {Path(path).name: Path(path).read_bytes() for path in files["tables"]}
-    contents |= {Path(path).name: Path(path).read_bytes() for path in files["tsvs"]}
+    shown = [*files["tsvs"], *files["figures"], files["pairs"]]
+    contents |= {Path(path).name: Path(path).read_bytes() for path in shown}
+    # The address of the image that is shown is given to its link by the browser.
+    contents = {n: c for n, c in contents.items() if n not in ("figure1.svg", "figure2.png")}
     assert {name: base64.b64decode(content) for name, content in saved} == contents
 
 
-def test_a_large_table_is_shown_but_not_attached(files, tmp_path):
-    big = tmp_path / "big.tsv"
-    pd.DataFrame({"word": ["x" * 1000] * 201}).to_csv(big, sep="\t", index=False)
-    report(**files | {"tables": [str(big)]}, html=str(tmp_path / "report.html"))
+def test_an_empty_table_or_figure_is_left_out(files, tmp_path):
+    empty = tmp_path / "table3.tsv"
+    empty.write_text("model\tname\n")
+    drawn = tmp_path / "figure2.tsv"
+    drawn.write_text("x\n")
+    given = {"tables": [*files["tables"], str(empty)], "tsvs": [files["tsvs"][0], str(drawn)]}
+    report(**files | given, html=str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
-    assert "x" * 1000 in text and "Save big.tsv" not in text and "Further results" in text
+    assert "Table 3" not in text and "There are none" not in text
+    assert 'id="figure1"' in text and 'id="figure2"' not in text
+
+
+def test_answers_stand_first(page):
+    text = without_data(page.read_text())
+    told = html.unescape(text)
+    assert told.index(f"Combine {NASTY} and CLIP: +0.24 points.") < text.index('"cards"')
+    assert told.index("20\N{NO-BREAK SPACE}% different") < text.index("Chosen") + 9999
+
+
+def test_no_id_is_given_twice(page):
+    ids = re.findall(r'\sid="([^"]*)"', without_data(page.read_text()))
+    assert len(ids) == len(set(ids)) > 10
 
 
 def sections(text: str) -> list[str]:
@@ -223,24 +287,25 @@ def test_sections_are_numbered_and_in_the_contents(page):
     text = page.read_text()
     found = sections(text)
     assert found == [
-        ("1", "Models"),
-        ("2", "Error inconsistency"),
-        ("3", "Specialisation"),
-        ("4", "Claims"),
-        ("5", "How it was made"),
+        ("1", "Which models are different"),
+        ("2", "Models"),
+        ("3", "Error inconsistency"),
+        ("4", "Specialisation"),
+        ("5", "Claims"),
+        ("6", "How it was made"),
     ]
-    assert re.findall(r'<li><a href="#[a-z]+">(\d+)&ensp;([^<]*)</a>', text) == found
+    assert re.findall(r'<li><a href="#part-[a-z]+">(\d+)&ensp;([^<]*)</a>', text) == found
 
 
 def test_what_a_study_lacks_is_left_out(files, tmp_path):
-    nothing = {key: [] for key in ("figures", "pngs", "tsvs", "tables", "sheets", "summary")}
+    nothing = {key: [] for key in ("figures", "tsvs", "tables", "sheets", "summary", "findings")}
     study = STUDY | {"published": {"examples": 1234}, "ensemble": "unstated"}
     report(**files | nothing | {"study": study}, html=str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
     assert sections(text) == [("1", "How it was made")]
     nav = text[text.index("<nav") : text.index("</nav>")]
     assert nav.count("<li>") == 2
-    assert "<img" not in text and "<table" not in text and "Best recommended" not in text
+    assert "<img" not in text and "<table" not in text and "Which models together" not in text
     assert "published numbers" in text
 
 
@@ -290,20 +355,24 @@ def test_unknown_blocks_come_last_and_none_is_lost():
     blocks = {name: {"kind": "table"} for name in ("odd", "figure8", "table1", "figure-pareto")}
     arranged = arrange(blocks)
     assert [(s["id"], [b["id"] for b in s["blocks"]]) for s in arranged] == [
-        ("models", ["table1"]),
-        ("inconsistency", ["figure8"]),
-        ("ensembles", ["figure-pareto"]),
-        ("further", ["odd"]),
+        ("part-choose", ["figure-pareto"]),
+        ("part-models", ["table1"]),
+        ("part-inconsistency", ["figure8"]),
+        ("part-further", ["odd"]),
     ]
 
 
-def test_the_best_pair_is_the_first():
-    rows = pd.DataFrame(
-        {"size": [1, 2, 2, 3], "names": ["A", "A + B", "A + C", "A + B + C"],
-         "accuracy": [0.9, 0.905, 0.91, 0.92], "gain": [0, -0.0049, 0.001, 0.02]}
+def test_a_pair_can_be_looked_up_whichever_comes_first():
+    pairs = pd.DataFrame(
+        {"model_1": ["a", "a"], "model_2": ["b", "c"], "name_1": "A", "name_2": "B",
+         "combination": ["logit", "probability"], "only_1": [0.25, 0.5]}
     )  # fmt: skip
-    assert best_pair(rows) == "A + B: 90.50 %, −0.49 points"
-    assert best_pair(rows[rows["size"] != 2]) is None
+    block = lookup(pairs, "logit", ["b", "a"], b"")
+    data = json.loads(block["data"])
+    assert data["names"] == ["A", "B"] and data["first"] == [1, 0]
+    assert data["pairs"] == [[0, 1, 0.25, None, None]]
+    twins = lookup(pairs.assign(name_2="A"), "logit", ["x", "y"], b"")
+    assert twins["names"] == ["A [a]", "A [b]"] and json.loads(twins["data"])["first"] == []
 
 
 def test_sensitivity_has_one_column_for_all_choices():
@@ -359,23 +428,37 @@ needs_browser = pytest.mark.skipif(
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_shows_figures_and_sorts_and_filters_tables(page, tmp_path, width):
     told = probe(page, tmp_path, width)
     assert len(told["images"]) == 3
     assert all(complete and natural > 0 for complete, natural in told["images"])
     assert told["orders"] == {
         "given": [NASTY, "Seed 10", "Seed 9", "CLIP"],
-        "up": ["Seed 9", NASTY, "CLIP", "Seed 10"],
-        "down": ["Seed 10", "CLIP", NASTY, "Seed 9"],
-        "missing up": ["Seed 9", "CLIP", "Seed 10", NASTY],
-        "missing down": ["Seed 10", "CLIP", "Seed 9", NASTY],
+        "best": ["Seed 10", "CLIP", NASTY, "Seed 9"],
+        "worst": ["Seed 9", NASTY, "CLIP", "Seed 10"],
+        "missing best": ["Seed 10", "CLIP", "Seed 9", NASTY],
+        "missing worst": ["Seed 9", "CLIP", "Seed 10", NASTY],
         "names": [NASTY, "CLIP", "Seed 9", "Seed 10"],
     }
-    assert (told["up"], told["down"], told["others"]) == ("ascending", "descending", None)
+    assert (told["best"], told["worst"], told["others"]) == ("descending", "ascending", None)
     # All words, in any order and case.
     assert told["filtered"] == [f"model {i}" for i in (3, 13, 23, *range(30, 40))]
     assert told["status"] == "13 of 40 rows"
+    straight, turned, missing = told["lookup"]
+    assert straight == {
+        "Exactly one is right": "10.0 % (8.0 to 12.0)", "Above the mean of both": "1.00 points",
+        f"Only {NASTY} right": "4.0 %", "Only Seed 10 right": "6.0 %",
+    }  # fmt: skip
+    assert turned == straight
+    assert missing == {} and told["alone"] == "This study does not compare these two."
+    # All downloads have their content, those of what is shown too.
+    names = [name for name, _ in told["downloads"]]
+    assert {"figure1.svg", "figure1.png", "figure1.pdf", "figure1.tsv", "pairs.tsv"} <= {*names}
+    assert all(start.startswith("data:") for _, start in told["downloads"])
+    # The answers are on the first screen, of a phone too.
+    assert told["answersEnd"] < 800
+    assert told["open"] == 2 * [width > 959]
     assert told["injected"] == 0
     assert told["broken"] == []
     assert told["fetched"] == []
@@ -422,12 +505,14 @@ def test_a_browser_fetches_nothing_but_the_page(page, server, tmp_path):
     assert server.asked == ["/report.html", "/more.png"]
 
 
-@pytest.mark.parametrize(("kind", "key"), [("svg", "figures"), ("png", "pngs")])
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 @pytest.mark.parametrize("left", [0, 0.5])
-def test_an_empty_or_cut_drawing_is_refused(files, tmp_path, kind, key, left):
+def test_an_empty_or_cut_drawing_is_refused(files, tmp_path, kind, left):
     cut = tmp_path / f"figure1.{kind}"
-    content = Path(files[key][0]).read_bytes()
+    whole = next(path for path in files["figures"] if path.endswith(f"figure1.{kind}"))
+    content = Path(whole).read_bytes()
     cut.write_bytes(content[: int(left * len(content))])
+    given = [*(path for path in files["figures"] if path != whole), str(cut)]
     with pytest.raises(InputError, match=rf"figure1.{kind} is .*; delete it and run again"):
-        report(**files | {key: [str(cut), files[key][1]], "html": str(tmp_path / "report.html")})
+        report(**files | {"figures": given, "html": str(tmp_path / "report.html")})
     assert not (tmp_path / "report.html").exists()

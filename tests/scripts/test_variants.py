@@ -1,5 +1,7 @@
 """Every headline number under every variant: the study's own ones agree with its other tables."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from workflow.scripts.variants import of_features, of_greedy, variants
 
 KEYS = ["base", "a", "b", "c", "d", "e"]
 MODELS = pd.DataFrame(
-    {"model": [*KEYS, "weak"], "group": ["base", *["main"] * 5, "others"],
+    {"model": [*KEYS, "weak"], "name": [*KEYS, "weak"], "group": ["base", *["main"] * 5, "others"],
      "category": ["base", "reinit", "reinit", "arch", "arch", "dataset", "dataset"]}
 )  # fmt: skip
 CHOSEN = {"combination": "logit", "temperature": "calibration", "protocol": "held-out",
@@ -30,6 +32,16 @@ def greedy() -> pd.DataFrame:
         for protocol in ("held-out", "paper") for combination in COMBINATIONS
         for replacement in (False, True) for base, gain in (("x", 0.01), ("y", 0.03))
         for step in (0, 1, 2)
+    )  # fmt: skip
+
+
+def scored() -> pd.DataFrame:
+    """Accuracies of pairs under combinations that are not counted."""
+    return pd.DataFrame(
+        {"models": f"{a} + {b}", "kind": "pair", "combination": combination, "score": "accuracy",
+         "value": 0.9}
+        for a, b in itertools.combinations(MODELS["model"], 2)
+        for combination in ("weighted", "confident")
     )  # fmt: skip
 
 
@@ -65,10 +77,12 @@ def table(counted, tmp_path) -> pd.DataFrame:
     for name, made in (("models", MODELS), ("greedy", greedy()), ("probes", probes())):
         write_table(tmp_path / f"{name}.tsv", made)
     write_counts(tmp_path / "counts.npz", list(MODELS["model"]), counted)
+    write_table(tmp_path / "scores.tsv", scored())
     variants(
         counts=str(tmp_path / "counts.npz"), models=str(tmp_path / "models.tsv"),
-        greedy=str(tmp_path / "greedy.tsv"), features=[str(tmp_path / "probes.tsv")],
-        table=str(tmp_path / "variants.tsv"), chosen=CHOSEN, target=1.0,
+        scores=str(tmp_path / "scores.tsv"), greedy=str(tmp_path / "greedy.tsv"),
+        features=[str(tmp_path / "probes.tsv")],
+        table=str(tmp_path / "variants.tsv"), chosen=CHOSEN, target=1.0, bases=["base"],
     )  # fmt: skip
     return pd.read_csv(tmp_path / "variants.tsv", sep="\t")
 
@@ -86,7 +100,7 @@ def test_the_slope_is_that_of_the_main_pairs_with_the_base(table, counted):
 
 
 def test_one_variant_of_each_number_is_the_study_s_own(table):
-    assert len(table) == 3 * 2 * 4 + 8 + 4 * 2
+    assert len(table) == 3 * 2 * 4 + 2 * 3 + 8 + 4 * 2
     own = table[table["chosen"]]
     assert own["number"].value_counts().to_dict() == {
         "slope": 1, "correlation": 1, "improvement": 1, "conversion_rate": 1, "greedy_gain": 1,
@@ -94,6 +108,17 @@ def test_one_variant_of_each_number_is_the_study_s_own(table):
     }  # fmt: skip
     row = own[own["number"] == "slope"].iloc[0]
     assert (row["combination"], row["temperature"]) == ("logit", "calibration")
+
+
+def test_further_combinations_are_compared_with_the_mean_of_their_members(table, counted):
+    pairs = pair_table(counted["calibration"], list(MODELS["model"]))
+    pairs = pairs[(pairs["model_1"] == "base") & (pairs["combination"] == "logit")]
+    pairs = pairs[pairs["model_2"] != "weak"]
+    gained = 0.9 - (pairs["accuracy_1"] + pairs["accuracy_2"]) / 2
+    own = table[table["combination"] == "weighted"].set_index("number")
+    assert own.at["improvement", "value"] == pytest.approx(gained.mean())
+    assert own.at["slope", "value"] == pytest.approx(slope(pairs["error_inconsistency"], gained)[0])
+    assert set(own["temperature"]) == {"calibration"} and "conversion_rate" not in own.index
 
 
 def test_the_greedy_gain_is_of_the_last_step_averaged_over_bases():

@@ -1,8 +1,10 @@
 """From any dataset to one manifest, and to its images decoded once."""
 
 from workflow.lib.data.kinds import source_files, source_listing, source_warnings
+from workflow.lib.study.inputs import check_inputs
 
 if workflow.is_main_process:
+    check_inputs(STUDY, workflow.configfiles)
     for message in source_warnings(STUDY.dataset.settings):
         logger.warning(message)
 

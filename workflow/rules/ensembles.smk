@@ -31,6 +31,34 @@ rule selection:
         "../scripts/selection.py"
 
 
+rule weaker:
+    """Find what the best model of lower accuracy adds to each strong one, at equal and other weights."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        calibration="<results>/calibration.tsv",
+        selected=expand("<results>/outputs/{model}/calibration.h5", model=STUDY.greedy.members),
+        scored=expand("<results>/outputs/{model}/test.h5", model=STUDY.greedy.members),
+    output:
+        table="<results>/weaker.tsv",
+    log:
+        "<results>/logs/weaker.log",
+    benchmark:
+        "<results>/benchmarks/weaker.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={
+            "models": STUDY.greedy.members,
+            "splits": ["calibration", "test"],
+            "bases": STUDY.greedy.bases,
+            "pool": STUDY.greedy.pool,
+            "combination": STUDY.ensemble,
+        },
+        code=fingerprint("weaker"),
+    script:
+        "../scripts/weaker.py"
+
+
 rule greedy:
     """Name the models of greedy ensembles."""
     input:
@@ -76,9 +104,12 @@ rule figure5:
 
 
 rule recommendations:
-    """Name the models of the pairs and triples worth their cost."""
+    """Name the models of pairs, triples and cascades worth their cost, and how to combine them."""
     input:
         selected="<results>/selection/recommendations.tsv",
+        cascades="<results>/cascades.tsv",
+        weights="<results>/combining/weights.tsv",
+        scores="<results>/scores.tsv",
     output:
         table="<results>/recommendations.tsv",
     log:
@@ -98,9 +129,10 @@ rule recommendations:
 
 
 rule pareto:
-    """Accuracy of single models, pairs and triples against their cost."""
+    """Accuracy of single models, pairs, triples and cascades against their cost."""
     input:
         table="<results>/recommendations.tsv",
+        curves="<results>/combining/curves.tsv",
     output:
         multiext("<results>/figures/pareto", pdf=".pdf", svg=".svg", png=".png", tsv=".tsv"),
     log:

@@ -5,6 +5,8 @@ rule comparison:
     """Choose the main models as compared with the base, and average each category."""
     input:
         pairs="<results>/pairs.tsv",
+        models="<results>/models.tsv",
+        published=f"results/{STUDY.alongside.name}/pairs.tsv" if STUDY.paper_rows else [],
     output:
         figure1="<results>/figures/figure1.tsv",
         figure2="<results>/figures/figure2.tsv",
@@ -16,7 +18,7 @@ rule comparison:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"combination": STUDY.ensemble},
+        settings={"combination": STUDY.ensemble, "bases": STUDY.bases},
         code=fingerprint("comparison"),
     script:
         "../scripts/comparison.py"

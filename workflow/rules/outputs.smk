@@ -109,6 +109,7 @@ rule external:
         settings=lambda w: {
             "model": w.model,
             "sha256": STUDY.networks[w.model].recipe.get("sha256"),
+            "macs": STUDY.networks[w.model].recipe.get("macs"),
             "splits": STUDY.evaluation_splits,
             "order": STUDY.splits_of(w.model),
             "template": STUDY.template_splits,
@@ -133,6 +134,7 @@ use rule external as external_features with:
         settings=lambda w: {
             "model": w.model,
             "sha256": STUDY.networks[w.model].recipe.get("sha256"),
+            "macs": STUDY.networks[w.model].recipe.get("macs"),
             "splits": [w.split],
             "order": STUDY.splits_of(w.model),
             "template": STUDY.template_splits,

@@ -13,6 +13,7 @@ rule features:
         scored=expand("<results>/outputs/{model}/test.h5", model=[STUDY.features.base, "{model}"]),
     output:
         table="<results>/features/{model}.tsv",
+        right="<results>/features/{model}.npz",
     log:
         "<results>/logs/features/{model}.log",
     benchmark:

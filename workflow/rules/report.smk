@@ -6,6 +6,7 @@ rule tables:
     input:
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
+        added="<results>/added.tsv" if "nats" in STUDY.figures else [],
         published_models=f"results/{STUDY.alongside.name}/models.tsv" if STUDY.paper_rows else [],
         published_pairs=f"results/{STUDY.alongside.name}/pairs.tsv" if STUDY.paper_rows else [],
     output:
@@ -23,13 +24,61 @@ rule tables:
         "../scripts/tables.py"
 
 
-rule summary:
-    """Say with numbers which of the paper's claims hold in the study."""
+rule findings:
+    """Say which models to combine, and which one is different, with intervals."""
     input:
+        manifest="<results>/dataset/manifest.tsv",
+        models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
-        classes="<results>/class_specialisation.tsv" if "figure4" in STUDY.figures else [],
-        first="<results>/greedy_first.tsv" if "figure5" in STUDY.figures else [],
+        answers="<results>/answers.npz",
+        recommendations=(
+            "<results>/recommendations.tsv" if "recommendations" in STUDY.tables else []
+        ),
+        added="<results>/added.tsv" if "nats" in STUDY.figures else [],
+        scores="<results>/scores.tsv" if "recommendations" in STUDY.tables else [],
+    output:
+        findings="<results>/findings.tsv",
+        novelty="<results>/novelty.tsv",
+        only_right="<results>/only_right.tsv",
+    log:
+        "<results>/logs/findings.log",
+    benchmark:
+        "<results>/benchmarks/findings.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={
+            "combination": STUDY.ensemble,
+            "places": STUDY.places,
+            "cards": {
+                card: f"results/{STUDY.name}/deployment/{card}.json" for card in STUDY.cards
+            },
+        },
+        code=fingerprint("findings"),
+    script:
+        "../scripts/findings.py"
+
+
+rule summary:
+    """Say with numbers what the study found, and which of the paper's claims hold in it."""
+    input:
+        findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
+        pairs="<results>/pairs.tsv",
+        models="<results>/models.tsv",
+        answers="<results>/answers.npz" if not STUDY.published else [],
+        manifest="<results>/dataset/manifest.tsv" if not STUDY.published else [],
+        weaker="<results>/weaker.tsv" if "figure5" in STUDY.figures else [],
         features="<results>/figures/figure6.tsv" if "figure6" in STUDY.figures else [],
+        probes=(
+            expand("<results>/features/{model}.tsv", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
+        right=(
+            expand("<results>/features/{model}.npz", model=STUDY.features.models)
+            if "figure6" in STUDY.figures
+            else []
+        ),
         downstream="<results>/figures/figure7.tsv" if "figure7" in STUDY.figures else [],
     output:
         multiext("<results>/summary", tsv=".tsv", md=".md"),
@@ -40,7 +89,12 @@ rule summary:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"study": STUDY.name, "title": STUDY.title, "combination": STUDY.ensemble},
+        settings={
+            "study": STUDY.name,
+            "title": STUDY.title,
+            "combination": STUDY.ensemble,
+            "bases": STUDY.bases,
+        },
         code=fingerprint("summary"),
     script:
         "../scripts/summary.py"
@@ -50,24 +104,32 @@ rule report:
     """Put everything of a study on one page that needs no network."""
     input:
         template="workflow/report/report.html.j2",
-        figures=expand("<results>/figures/{figure}.svg", figure=STUDY.figures),
-        pngs=expand("<results>/figures/{figure}.png", figure=STUDY.figures),
+        figures=expand(
+            "<results>/figures/{figure}.{kind}", figure=STUDY.figures, kind=["svg", "png", "pdf"]
+        ),
         tsvs=expand("<results>/figures/{figure}.tsv", figure=STUDY.figures),
         captions=expand(
             "workflow/report/{figure}.rst",
-            figure=[*STUDY.figures, "contact_sheet", "recommendations"],
+            figure=[
+                *STUDY.figures,
+                "contact_sheet",
+                "novelty",
+                "recommendations",
+                "uncertainty",
+            ],
         ),
         tables=[
             *expand("<results>/tables/table{n}.tsv", n=[1, 2, 3, 4]),
             *expand("<results>/{table}.tsv", table=STUDY.tables),
         ],
         sheets=expand(
-            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.pairs]
+            "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.sheets]
         ),
+        findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
         summary="<results>/summary.tsv",
         models="<results>/models.tsv",
         pairs="<results>/pairs.tsv",
-        manifest="<results>/dataset/manifest.tsv" if "pareto" in STUDY.figures else [],
+        manifest="<results>/dataset/manifest.tsv" if "novelty" in STUDY.tables else [],
     output:
         html="<results>/report.html",
     log:
@@ -93,4 +155,5 @@ rule study:
             figure=STUDY.figures,
             kind=["pdf", "svg", "png", "tsv"],
         ),
+        expand("<results>/deployment/{card}.json", card=STUDY.cards),
         STUDY.external_files,

@@ -6,7 +6,11 @@ from workflow.lib.measures.problems import told_problems
 from workflow.lib.run.lock import lock_results
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
+from workflow.lib.run.terminal import be_brief
+from workflow.lib.show.findings import told_findings
 from workflow.lib.study.load import record
+
+be_brief(workflow, lambda: told_findings(f"results/{STUDY.name}"))
 
 
 onstart:
@@ -21,6 +25,7 @@ onsuccess:
     discard_kept(Path("results", STUDY.name))
     for problem in told_problems(f"results/{STUDY.name}/calibration.tsv"):
         logger.warning(f"Warning: {problem}")
+    logger.info(told_findings(f"results/{STUDY.name}"), extra={"told": True})
 
 
 onerror:

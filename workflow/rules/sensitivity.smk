@@ -6,6 +6,7 @@ rule variants:
     input:
         counts="<results>/counts.npz",
         models="<results>/models.tsv",
+        scores="<results>/scores.tsv",
         greedy="<results>/greedy.tsv" if "figure5" in STUDY.figures else [],
         features=expand("<results>/features/{model}.tsv", model=STUDY.features.models),
     output:
@@ -26,6 +27,7 @@ rule variants:
                 "direction": STUDY.features.direction,
             },
             "target": STUDY.features.target,
+            "bases": STUDY.bases,
         },
         code=fingerprint("variants"),
     script:

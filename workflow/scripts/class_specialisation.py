@@ -1,8 +1,11 @@
 """In which classes, and groups of classes, each model of a pair specialises.
 
 Mean angle and accuracies by class, and McNemar's exact test that both models get the class right
-equally often. Over all classes and groups of a pair its p-values are corrected by Holm's (1979)
-procedure; the better model of a class specialises in it where the corrected p is below 0.05.
+equally often. That asks who is better; the stronger of two models is so in most classes. A model
+specialises in a class where it is better, and more so than both models' overall accuracies say: its
+share of the images that exactly one of the two gets right is also above that among all other images
+(Fisher's exact test). Both must be found, so the greater p counts (Berger 1982), below 0.05 after
+Holm's (1979) correction for all classes and groups of the pair.
 """
 
 import difflib
@@ -13,7 +16,7 @@ import pandas as pd
 
 from workflow.lib.data.files import unicode_note
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.measures.specialisation import SIGNIFICANCE, summarise
+from workflow.lib.measures.specialisation import SIGNIFICANCE, odds_test, summarise
 from workflow.lib.measures.statistics import holm
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
@@ -22,8 +25,9 @@ log = logging.getLogger("uncorrelated")
 
 PAIR = ["pair", "model_1", "model_2", "name_1", "name_2", "category_1", "category_2", "category"]
 MEASURED = ["examples", "theta", "theta_low", "theta_high", "only_1", "only_2",
+            "advantage", "advantage_low", "advantage_high",
             "accuracy_1", "accuracy_1_low", "accuracy_1_high",
-            "accuracy_2", "accuracy_2_low", "accuracy_2_high", "p"]  # fmt: skip
+            "accuracy_2", "accuracy_2_low", "accuracy_2_high", "p", "p_specialist"]  # fmt: skip
 SHOWN = 10  # classes without an image that are named
 COLUMNS = [*PAIR, "what", "label", "class", *MEASURED, "p_holm", "specialist"]
 
@@ -41,8 +45,9 @@ def class_specialisation(
         Table of angles.
     table : str
         Table to write: the pair; `what` is "class" or "group"; `label` is the index of a class, or
-        -1; `class` is the name of either; then what `specialisation.summarise` gives, `p_holm`, and
-        the key of the model that specialises, if one does.
+        -1; `class` is the name of either; then what `specialisation.summarise` gives;
+        `p_specialist`, of both tests (see `specialisation.odds_test`), and `p_holm`, the same
+        corrected; and the key of the model that specialises, if one does.
     groups : dict of str to list of str or of int
         Names of the classes in each group, or the indices of its first and its last class.
 
@@ -135,12 +140,22 @@ def by_class(
             len(empty) > SHOWN
         )
         log.warning("%s: no test image of %s", pair["pair"], shown)
+    alone = np.stack([outcomes == "only_1", outcomes == "only_2"])  # (2, examples)
+    everywhere, leads = alone.sum(axis=1), []
     for what, index, name, where in chosen:
-        row = {"what": what, "label": index, "class": name}
-        made.append(pair | row | summarise(theta[where], outcomes[where]))
+        here = alone[:, where].sum(axis=1)
+        rest = everywhere - here
+        lead = np.sign([here[0] - here[1], here[0] * rest[1] - here[1] * rest[0]])
+        leads.append(lead[0] > 0)
+        found = summarise(theta[where], outcomes[where])
+        p = np.nan
+        if len(where):
+            p = max(found["p"], odds_test(*here, *rest)) if lead[0] == lead[1] else 1.0
+        row = {"what": what, "label": index, "class": name} | found
+        made.append(pair | row | {"p_specialist": p})
     table = pd.DataFrame(made)
-    table["p_holm"] = holm(table["p"].to_numpy())
-    better = np.where(table["only_1"] > table["only_2"], pair["model_1"], pair["model_2"])
+    table["p_holm"] = holm(table["p_specialist"].to_numpy())
+    better = np.where(leads, pair["model_1"], pair["model_2"])
     table["specialist"] = np.where(table["p_holm"] < SIGNIFICANCE, better, "")
     return table
 

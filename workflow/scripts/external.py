@@ -26,6 +26,7 @@ def external(
     images: str,
     record: str,
     features: bool,
+    macs: float | None,
     code: list[str],
 ) -> None:
     """Write a model's outputs on each split; nothing is written before everything is checked.
@@ -54,6 +55,8 @@ def external(
         would delete it before it is read.
     features : bool
         Whether the study needs the model's features.
+    macs : float or None
+        Multiply-adds for one image, as far as the study says.
     code : list of str
         The rule's fingerprint.
 
@@ -85,6 +88,8 @@ def external(
             "images_per_second": 0.0,  # unknown: nothing was computed
             "code": " ".join(code),
         }
+        if macs is not None:
+            attributes["macs"] = macs
         for split, path in zip(splits, files, strict=True):
             places = rows[split]
             outputs.write(

@@ -13,6 +13,7 @@ from workflow.lib.data.images import Images
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.models import networks
 from workflow.lib.models.inference import Inference
+from workflow.lib.models.macs import count_macs
 from workflow.lib.outputs import digests, store
 from workflow.lib.run.errors import InputError
 
@@ -70,7 +71,7 @@ def extract(
         "timm": timm.__version__,
         "parameters": sum(tensor.numel() for tensor in classifier.parameters()),
         "code": " ".join(code),
-    }
+    } | costs(classifier, recipe["input"])
     for split, pixels, file in zip(splits, images, files, strict=True):
         prepared = Images([pixels], recipe["input"]["mean"], recipe["input"]["std"], device)
         log.info("%s on %s: %d images", model, split, len(prepared))
@@ -78,6 +79,15 @@ def extract(
             raise InputError(f"{pixels} is not of the dataset in {manifest}; delete it")
         inference = Inference(classifier, prepared, model=model, **extraction)
         store.write(file, table.splits[split], inference, attributes, inputs=[pixels])
+
+
+def costs(classifier: networks.Classifier, image: dict) -> dict[str, int]:
+    """Count the multiply-adds for one image, unless the network cannot take it."""
+    try:
+        return {"macs": count_macs(classifier, len(image["mean"]), image["size"])}
+    except (AssertionError, RuntimeError) as error:
+        log.warning("multiply-adds are not counted: %s", str(error).strip().partition("\n")[0])
+        return {}  # extraction says what is wrong with the images
 
 
 if "snakemake" in globals():

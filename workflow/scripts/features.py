@@ -14,6 +14,7 @@ import torch
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures.statistics import wilson
+from workflow.lib.outputs.arrays import write_arrays
 from workflow.lib.outputs.store import Outputs
 from workflow.lib.outputs.tables import write_table
 from workflow.lib.probes import fit as probes
@@ -31,11 +32,13 @@ def features(
     learnt: list[str],
     scored: list[str],
     table: str,
+    right: str,
     base: str,
     model: str,
     data: str,
     shares: list[float],
     seeds: int,
+    seed: int,
     dimensions: list[int],
     regularisation: list[float],
     threads: int,
@@ -51,6 +54,9 @@ def features(
         Table to write. `what` is "share" or "compression"; with `share` and `seed`, or with
         `statistic` and `direction`; the dimensions kept of the base and of the model; `l2`,
         `loss` and `converged` of the probe; its test accuracy with Wilson's 95 % interval.
+    right : str
+        File to write, .npz: `right`, bool, (probes, images): what the probes of a share get right
+        of the test images, in the order of the table; and `share`, (probes,).
     base, model : str
         Keys of the two models.
     data : str
@@ -59,6 +65,8 @@ def features(
         Per cent of the base's features.
     seeds : int
         Draws for each share that leaves a choice.
+    seed : int
+        The first of their seeds.
     dimensions : list of int
         Numbers of dimensions to compress to; those above what there is are left out.
     regularisation : list of float
@@ -70,7 +78,7 @@ def features(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     labels = torch.from_numpy(splits[data].labels).to(device)
     truth = torch.from_numpy(splits["test"].labels).to(device)
-    rows = []
+    rows, answers = [], []
     with contextlib.ExitStack() as files:
         to_learn = _side_by_side(learnt, splits[data], device, files)
         to_score = _side_by_side(scored, splits["test"], device, files)
@@ -83,15 +91,18 @@ def features(
                 f"features.dimensions: the smallest is {min(dimensions)}, but {base} and {model} "
                 f"have {first + second} dimensions together; give smaller ones"
             )
-        plan = _plan(to_learn, first, second, shares, seeds, dimensions)
+        plan = _plan(to_learn, first, second, shares, range(seed, seed + seeds), dimensions)
         progress = Progress(len(plan), "probes")
         for how, columns in plan:
             probe = probes.fit(
                 to_learn[:, columns], labels, len(whole.classes), regularisation,
                 name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
             )  # fmt: skip
-            right = int((probe.predict(to_score[:, columns]) == truth).sum())
-            low, high = wilson(right, len(truth))
+            own = (probe.predict(to_score[:, columns]) == truth).cpu().numpy()
+            correct = int(own.sum())
+            low, high = wilson(correct, len(truth))
+            if how["what"] == "share":
+                answers.append((how["share"], own))
             rows.append(
                 {"base": base, "model": model}
                 | how
@@ -102,13 +113,15 @@ def features(
                     "l2": probe.l2,
                     "loss": probe.loss,
                     "converged": probe.converged,
-                    "accuracy": right / len(truth),
+                    "accuracy": correct / len(truth),
                     "accuracy_low": float(low),
                     "accuracy_high": float(high),
                 }
             )
             progress.advance(1)
     write_table(table, pd.DataFrame(rows, columns=COLUMNS))
+    kept, known = zip(*answers, strict=True) if answers else ((), np.empty((0, len(truth)), bool))
+    write_arrays(right, share=np.array(kept, np.float64), right=np.array(known))
 
 
 COLUMNS = ["base", "model", "what", "share", "seed", "statistic", "direction", "dimensions",
@@ -121,7 +134,7 @@ def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, 
     plan = []
     for share in shares:
         draws = {}
-        for seed in range(seeds):
+        for seed in seeds:
             columns = combine(first, second, share, np.random.default_rng(seed))
             draws.setdefault(columns.tobytes(), (seed, columns))  # alone, the base leaves no choice
         plan += [({"what": "share", "share": share, "seed": s}, c) for s, c in draws.values()]

@@ -13,7 +13,7 @@ from workflow.lib.measures.pairs import pair_table
 from workflow.lib.measures.statistics import wilson
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
-from workflow.lib.study.categories import BASE, more_divergent
+from workflow.lib.study.categories import BASE, CATEGORIES, more_divergent
 
 log = logging.getLogger("uncorrelated")
 
@@ -53,7 +53,8 @@ def pairs(
     own = found[fitted_on]
     fits = read_table(calibration).set_index("model").loc[keys]
     table = model_table(members, fits, own.correct, own.examples, band)
-    for row in table[table["group"] == "others"].itertuples():
+    outside = table["category"].isin(CATEGORIES) & (table["group"] == "others")
+    for row in table[outside].itertuples():
         log.warning(
             "%s has an accuracy of %.4f, outside the band %s: it is left out of the main analyses "
             "and listed in table 4",
@@ -92,7 +93,7 @@ def model_table(
         accuracy = right / examples
         low, high = (float(bound) for bound in wilson(right, examples))
         inside = band[0] <= accuracy <= band[1]
-        group = member["set"]
+        group = member["set"] if member["category"] in (BASE, *CATEGORIES) else "others"
         if member["category"] == BASE:
             group = BASE
             if not inside:
@@ -111,9 +112,11 @@ def model_table(
                 "objective": member["objective"],
                 "train_data": member["train_data"],
                 "head": member["head"],
+                "weights_of": member.get("weights_of"),
                 "temperature": fits["temperature"][key],
                 "converged": bool(fits["converged"][key]),
                 "problem": fits["problem"][key],
+                "ece": fits["ece"][key] if "ece" in fits else None,
                 "accuracy": accuracy,
                 "accuracy_low": low,
                 "accuracy_high": high,

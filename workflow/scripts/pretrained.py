@@ -15,6 +15,7 @@ import torch
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.models import hub, labels, networks
+from workflow.lib.models.weights import load
 from workflow.lib.outputs import digests
 from workflow.lib.run.errors import InputError
 
@@ -55,7 +56,7 @@ def pretrained(
     name = "timm:" + recipe["timm"] if "timm" in recipe else "open_clip:" + recipe["open_clip"]
     found = digests.verify(source, recipe.get("sha256"), entry)
     log.info("%s from %s, SHA-256 %s", name, source, found)
-    made, network, parts = hub.load(recipe, source, entry)
+    made, network, parts = load(recipe, source, entry)
     if recipe["head"] == "pretrained":
         classes = Manifest.read(manifest).classes
         _check_head(made, classes, name, entry)

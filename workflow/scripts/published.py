@@ -148,8 +148,13 @@ def model_table(rows: pd.DataFrame, examples: int) -> pd.DataFrame:
         As models.tsv. A publication's temperatures count as converged.
     """
     columns = ["model", "name", "category", "group", "objective", "train_data", "head"]
-    made = rows[[*columns, "temperature"]].assign(
-        converged=True, problem=None, accuracy=rows["accuracy"]
+    made = rows[columns].assign(
+        weights_of=None,
+        temperature=rows["temperature"],
+        converged=True,
+        problem=None,
+        ece=None,
+        accuracy=rows["accuracy"],
     )
     made["accuracy_low"], made["accuracy_high"] = share_interval(made["accuracy"], examples)
     return made

@@ -22,7 +22,7 @@ from workflow.lib.ensembles.combine import COMBINATIONS
 from workflow.lib.ensembles.greedy import Candidates, Growth, grow
 from workflow.lib.ensembles.logits import Logits, stream
 from workflow.lib.ensembles.pairs import PairCounter
-from workflow.lib.ensembles.recommend import choose, cost
+from workflow.lib.ensembles.recommend import COSTS, choose, cost
 from workflow.lib.ensembles.score import Scorer
 from workflow.lib.ensembles.triples import TripleCounter
 from workflow.lib.measures.pairs import PairCounts
@@ -66,9 +66,12 @@ def selection(
         Table to write: a row a combination and ensemble, singles first, then pairs and triples, the
         best first. All singles are in it, the best 50 pairs and triples, and what else is on a
         Pareto front (see `mark_fronts`). `gain` is what the accuracy is above that of the best
-        member, which is the one best on the images to select on. `parameters` are the sum of the
-        members', and `images_per_second` is that of members run one after the other, of the speeds
-        at which their outputs were computed; both are empty if a member's are not known.
+        member, which is the one best on the images to select on. `behind` is what it is below that
+        of the first of its size, which it is `as_good` as unless the interval of paired differences
+        tells them apart. `macs` (multiply-adds for one
+        image) and `parameters` are the sums of the members', and `images_per_second` is that of
+        members run one after the other, of the speeds at which their outputs were computed; each is
+        empty if a member's is not known.
     models : list of str
         Keys of all models, in the order of the configuration.
     splits : list of str
@@ -204,6 +207,13 @@ def recommend(listed: pd.DataFrame, right: list[np.ndarray], models: list[str]) 
         for kind, group, own in zip(listed["combination"], listed["group"], right, strict=True)
         if len(group) == 1
     }
+    first = {
+        (kind, size): own
+        for kind, size, rank, own in zip(
+            listed["combination"], listed["size"], listed["rank"], right, strict=True
+        )
+        if rank == 1
+    }
     rows = []
     for row, own in zip(listed.to_dict("records"), right, strict=True):
         best = alone[row["combination"], row["best"]]
@@ -216,10 +226,18 @@ def recommend(listed: pd.DataFrame, right: list[np.ndarray], models: list[str]) 
             | accuracy
             | {"best_member": models[row["best"]], "best_member_accuracy": best.mean()}
             | scored
-            | {"parameters": row["parameters"], "images_per_second": 1 / row["seconds"]}
-            | {name: row[name] for name in ("pareto", "pareto_speed")}
+            | behind(own, first[row["combination"], row["size"]])
+            | {"macs": row["macs"], "parameters": row["parameters"]}
+            | {"images_per_second": 1 / row["seconds"]}
+            | {front: row[front] for front in COSTS.values()}
         )
-    return pd.DataFrame(rows).astype({"parameters": "Int64"})
+    return pd.DataFrame(rows).astype({"macs": "Int64", "parameters": "Int64"})
+
+
+def behind(right: np.ndarray, first: np.ndarray) -> dict[str, object]:
+    """How far an ensemble is behind the first of its size, and whether that can be told at all."""
+    below, low, high = paired_gain(first, right)
+    return {"behind": below, "behind_low": low, "behind_high": high, "as_good": bool(low <= 0)}
 
 
 if "snakemake" in globals():

@@ -23,7 +23,7 @@ def specialisation(
     *,
     manifest: str,
     answers: str,
-    classes: str,
+    classes: str | list[str],
     table: str,
     members: dict[str, dict],
     pairs: list[list[str]],
@@ -37,8 +37,9 @@ def specialisation(
     manifest : str
     answers : str
         What each model predicts and how sure it is, as `counts` writes it.
-    classes : str
-        What the ensemble of each pair predicts, as `pair_classes` writes it.
+    classes : str or empty list
+        What the ensemble of each pair predicts, as `pair_classes` writes it. Of answers alone it is
+        that of the more confident model, or not known.
     table : str
         Table to write: both models' keys, names and categories and the pair's; id, label and class
         of the example; class predicted by each model and by their ensemble; both confidences, theta
@@ -54,8 +55,12 @@ def specialisation(
         The evaluation split.
     """
     dataset = Manifest.read(manifest)
-    examples, names = dataset.splits[split], np.array(dataset.classes, dtype=object)
-    known, ensembles = read_arrays(answers), read_arrays(classes)[combination]
+    examples = dataset.splits[split]
+    names = np.array([*dataset.classes, ""], dtype=object)  # the last of what gave no answer
+    known = read_arrays(answers)
+    ensembles = (
+        read_arrays(classes)[combination] if isinstance(classes, str) else [None] * len(pairs)
+    )
     keys, top, log_confidence = known["models"].tolist(), known["top"], known["log_confidence"]
     tables = []
     for pair, ensemble in zip(pairs, ensembles, strict=True):
@@ -66,8 +71,12 @@ def specialisation(
             "class": names[examples.labels],
             "theta": angle(*log_confidence[places]),
             "outcome": outcome(top[first] == examples.labels, top[second] == examples.labels),
-            "ensemble": names[ensemble],
         }
+        if ensemble is None:
+            surer = log_confidence[first] >= log_confidence[second]
+            ensemble = np.where(surer, top[first], top[second])
+            ensemble[np.isnan(log_confidence[places]).any(axis=0)] = -1
+        columns["ensemble"] = names[ensemble]
         for member, place in zip((1, 2), places, strict=True):
             columns[f"prediction_{member}"] = names[top[place]]
             columns[f"confidence_{member}"] = np.exp(log_confidence[place])

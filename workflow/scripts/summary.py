@@ -1,69 +1,111 @@
-"""Say with numbers which of the paper's claims hold in this study, and which do not."""
+"""Say with numbers what this study found, and which of the paper's claims hold in it."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures import claims
-from workflow.lib.measures.claims import Claim
+from workflow.lib.measures.bases import compare
+from workflow.lib.measures.claims import Answers, Claim
+from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
 
+LEAST = 3  # models compared with the base, of which claims over models say something
 WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
 
 
 def summary(
     *,
+    findings: str | list[str],
     pairs: str,
-    classes: str | list[str],
-    first: str | list[str],
+    models: str,
+    answers: str | list[str],
+    manifest: str | list[str],
+    weaker: str | list[str],
     features: str | list[str],
+    probes: Sequence[str],
+    right: Sequence[str],
     downstream: str | list[str],
     tsv: str,
     md: str,
     study: str,
     title: str,
     combination: str,
+    bases: list[str],
 ) -> None:
-    """Write the claims as a table and as a page.
+    """Write the claims as a table, and a page of the findings and the claims.
 
     Parameters
     ----------
-    pairs : str
-        Table of pairs.
-    classes, first, features, downstream : str or empty list
-        Table of class specialisation, of the best first members of greedy ensembles, and those
-        that figures 6 and 7 draw;
-        claims whose table the study does not have are left out.
+    findings : str or empty list
+        Table of findings.
+    pairs, models : str
+        Tables of pairs and of models.
+    answers, manifest : str or empty list
+        What models answer to the test images, as `counts` writes it, and the images.
+    weaker, features, downstream : str or empty list
+        Tables of what weaker models add, and those that figures 6 and 7 draw; claims whose table
+        the study does not have are left out.
+    probes, right : sequence of str
+        Tables and arrays of the rule `features`.
     tsv, md : str
         Table and page to write.
     study, title : str
         Name and title of the study.
     combination : str
         Which combination of several models to take.
+    bases : list of str
+        Keys of the models that each serve as the base; none for the one base of published numbers.
     """
-    rows = claims.main_pairs(read_table(pairs), combination)
-    found = [
-        claims.inconsistency_grows(rows),
-        claims.improvement_is_linear(rows),
-        claims.conversion_grows(rows),
-    ]
-    asked: list[tuple[str | list[str], Callable[[pd.DataFrame], Claim]]] = [
-        (classes, claims.models_specialise),
-        (first, lambda table: claims.low_accuracy_helps(table, combination)),
-        (features, claims.combined_features_win),
-        (features, claims.divergence_compresses),
-        (downstream, claims.diverse_pairs_transfer),
-    ]
-    found += [ask(read_table(path)) for path, ask in asked if not isinstance(path, list)]
-    write_table(tsv, pd.DataFrame(found))
+    compared = compare(read_table(pairs), combination, claims.COLUMNS, bases)
+    known = _answers(answers, manifest)
+    found = []
+    if len(compared.models) >= LEAST:
+        found.append(claims.inconsistency_grows(compared, known))
+        gains = compared.values.get("improvement", np.array([np.nan]))
+        if not np.isnan(gains).all():
+            found += [claims.improvement_is_linear(compared), claims.conversion_grows(compared)]
+        if known:
+            found.append(claims.models_specialise(compared, known))
+    if isinstance(weaker, str):
+        rows = read_table(models)
+        names = dict(zip(rows["model"], rows["name"].astype(str), strict=True))
+        found.append(claims.low_accuracy_helps(read_table(weaker), names))
+    if isinstance(features, str):
+        table = read_table(features)
+        kept = {Path(file).stem: read_arrays(file) for file in right}
+        every = pd.concat([read_table(file) for file in probes], ignore_index=True)
+        found.append(claims.combined_features_win(table, kept))
+        found.append(claims.divergence_compresses(table, every))
+    if isinstance(downstream, str):
+        found.append(claims.diverse_pairs_transfer(read_table(downstream)))
+    judged = claims.judge(found)
+    columns = [field.name for field in fields(Claim)]
+    write_table(tsv, pd.DataFrame(judged, columns=columns))
+    told = None if isinstance(findings, list) else read_table(findings)
     with replacing(md) as part:
-        part.write_text(page(found, title or study, combination), encoding="utf-8")
+        text = page(judged, title or study, combination, told)
+        part.write_text(text, encoding="utf-8")
 
 
-def page(found: list[Claim], title: str, combination: str) -> str:
-    """Write the claims as Markdown.
+def _answers(answers: str | list[str], manifest: str | list[str]) -> Answers | None:
+    """Read what each model gets right of the test images, if the study has it."""
+    if not isinstance(answers, str) or not isinstance(manifest, str):
+        return None
+    known, labels = read_arrays(answers), Manifest.read(manifest).splits["test"].labels
+    return Answers(known["models"].tolist(), known["top"] == labels, np.asarray(labels))
+
+
+def page(
+    found: list[Claim], title: str, combination: str, answers: pd.DataFrame | None = None
+) -> str:
+    """Write the findings and the claims as Markdown.
 
     Parameters
     ----------
@@ -72,23 +114,45 @@ def page(found: list[Claim], title: str, combination: str) -> str:
         Of the study.
     combination : str
         Which combination of several models they are of.
+    answers : DataFrame
+        `question`, `answer` and `detail`.
     """
-    means = f" Ensembles take the mean {combination}." if combination != "unstated" else ""
+    means = {
+        "unstated": "",
+        "confident": " Of two models, an ensemble takes the more confident one's answer.",
+    }.get(combination, f" Ensembles take the mean {combination}.")
     lines = [
-        f"# {markdown(title)}: which of the paper's claims hold",
+        f"# {markdown(title)}",
         "",
-        "Intervals, in brackets, are of 95 %. A claim holds if its interval lies on the side of "
-        "zero that the claim says, or the test named with it finds so at 5 %; otherwise it does "
-        f"not, or stays unclear.{means}",
+        *(
+            line
+            for row in ([] if answers is None else answers.to_dict("records"))
+            for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
+        ),
+    ]
+    if not found:
+        return "\n".join(lines)
+    lines += [
+        "## Which of the paper's claims hold",
         "",
-        "| | Claim | Shown in |",
-        "| --- | --- | --- |",
-        *(f"| **{WORDS[c.holds]}** | {c.claim} | {c.section} |" for c in found),
+        "Intervals, in brackets, are of 95 %. A claim holds if its number has the claim's sign "
+        "with every base, and a test says at 5 %, after Holm's correction for the number of "
+        "claims, that it is not 0; with the other sign it does not hold, else it stays unclear. "
+        "Numbers of pairs with a base are tested by drawing bases, models and, where their answers "
+        f"are known, test images anew, and by permuting models.{means}",
+        "",
+        "| | Claim | p, corrected | Shown in |",
+        "| --- | --- | ---: | --- |",
+        *(f"| **{WORDS[c.holds]}** | {c.claim} | {_p(c.p_holm)} | {c.section} |" for c in found),
         "",
     ]
     for claim in found:
         lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {markdown(claim.evidence)}", ""]
     return "\n".join(lines)
+
+
+def _p(p: float) -> str:
+    return "" if np.isnan(p) else f"{p:.2g}"
 
 
 if "snakemake" in globals():

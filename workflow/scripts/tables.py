@@ -9,6 +9,8 @@ last table holds models outside the accuracy band, so that none is dropped in si
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.tables import (
@@ -25,6 +27,7 @@ def tables(
     *,
     models: str,
     pairs: str,
+    added: str | Sequence[str],
     published_models: str | Sequence[str],
     published_pairs: str | Sequence[str],
     tables: Sequence[str],
@@ -37,6 +40,8 @@ def tables(
     ----------
     models, pairs : str
         Tables of models and of pairs.
+    added : str or empty list
+        What each model adds to the base and to the best single model, if that is known.
     published_models, published_pairs : str or empty list
         The same of the published study alongside, if models are to be compared with its.
     tables : sequence of str
@@ -47,7 +52,10 @@ def tables(
         Names of published models to compare models with, by their keys; if there are none, the
         tables have no columns for them.
     """
-    chosen = select_models(read_table(models), read_table(pairs), combination)
+    known_models = read_table(models)
+    if added:
+        known_models = add_nats(known_models, read_table(str(added)))
+    chosen = select_models(known_models, read_table(pairs), combination)
     known = None
     if paper:
         known = compare_with_base(
@@ -66,6 +74,15 @@ def tables(
             if path.stem == f"table{number}":
                 with replacing(path, sealed=True) as part:
                     part.write_text(texts[path.suffix], encoding="utf-8")
+
+
+def add_nats(models: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
+    """Set each model beside what it adds to the base (`added`) and the best (`added_best`)."""
+    for reference, name in (("base", "added"), ("best", "added_best")):
+        own = added[added["reference"] == reference].set_index("model")
+        for end in ("", "_low", "_high"):
+            models[f"{name}{end}"] = models["model"].map(own[f"added{end}"])
+    return models
 
 
 if "snakemake" in globals():

@@ -10,11 +10,19 @@ import itertools
 import pandas as pd
 
 from workflow.lib.ensembles.counts import read_counts
+from workflow.lib.measures.bases import Compared, X, average, compare, two_way_mean
 from workflow.lib.measures.pairs import PairCounts, pair_table
 from workflow.lib.measures.statistics import correlation, mean_interval, slope
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.probes.dimensions import DIRECTIONS, STATISTICS, dimensions_needed
 from workflow.lib.study.categories import BASE, CATEGORIES
+
+QUANTITIES = [X, "improvement", "conversion_rate"]
+
+FURTHER = ("weighted", "confident")
+"""Combinations of pairs that are scored, and not counted."""
+
+CALIBRATED = "calibration"
 
 CHOICES = ["combination", "temperature", "protocol", "replacement", "statistic", "direction"]
 
@@ -23,11 +31,13 @@ def variants(
     *,
     counts: str,
     models: str,
+    scores: str,
     greedy: str | list[str],
     features: list[str],
     table: str,
     chosen: dict[str, str],
     target: float,
+    bases: list[str],
 ) -> None:
     """Write a table of numbers, a row each variant.
 
@@ -37,6 +47,8 @@ def variants(
         Counts of pairs at several temperatures, as `counts` writes them.
     models : str
         Table of models.
+    scores : str
+        Table of scores: of combinations that have no counts.
     greedy : str or empty list
         Table of greedy ensembles, if there is one.
     features : list of str
@@ -48,9 +60,12 @@ def variants(
         The study's own choices, but for the replacement, which is none.
     target : float
         Accuracy to reach by compression, as a share of that on all of the base's features.
+    bases : list of str
+        Keys of the models that each serve as the base, over which numbers of pairs are averaged.
     """
     known = read_table(models).set_index("model")
-    rows = of_pairs(*read_counts(counts), known)
+    rows = of_pairs(*read_counts(counts), known, bases)
+    rows += of_scores(*read_counts(counts), known, read_table(scores), bases)
     if isinstance(greedy, str):
         rows += of_greedy(read_table(greedy))
     if features:
@@ -67,27 +82,61 @@ def variants(
     write_table(table, result)
 
 
-def of_pairs(keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame) -> list[dict]:
+def of_pairs(
+    keys: list[str], counts: dict[str, PairCounts], known: pd.DataFrame, bases: list[str]
+) -> list[dict]:
     """Numbers of figure 2, under each combination and at each kind of temperatures."""
     rows = []
     for kind, own in counts.items():
-        table = pair_table(own, keys)
-        groups = table[["model_1", "model_2"]].map(known["group"].get)
-        main = groups.isin([BASE, "main"]).all(axis=1) & (groups == BASE).any(axis=1)
+        table = described(pair_table(own, keys), known)
         for combination in own.converted:
-            pairs = table[main & (table["combination"] == combination)]
-            x = pairs["error_inconsistency"]
-            numbers = {
-                "slope": slope(x, pairs["improvement"]),
-                "correlation": correlation(x, pairs["improvement"]),
-                "improvement": mean_interval(pairs["improvement"]),
-                "conversion_rate": mean_interval(pairs["conversion_rate"]),
-            }
-            rows += [
-                {"number": number, "combination": combination, "temperature": kind} | _value(value)
-                for number, value in numbers.items()
-            ]
+            pairs = compare(table, combination, QUANTITIES, bases)
+            rows += numbers(pairs, {"combination": combination, "temperature": kind})
     return rows
+
+
+def of_scores(
+    keys: list[str],
+    counts: dict[str, PairCounts],
+    known: pd.DataFrame,
+    scores: pd.DataFrame,
+    bases: list[str],
+) -> list[dict]:
+    """The same under further combinations, at the temperatures of calibration; none converts."""
+    table = described(pair_table(counts[CALIBRATED], keys), known)
+    table = table.drop_duplicates(["model_1", "model_2"])
+    names = table["model_1"] + " + " + table["model_2"]
+    alone = table[["accuracy_1", "accuracy_2"]].mean(axis=1)
+    of_accuracy = scores[scores["score"] == "accuracy"]
+    rows = []
+    for combination in FURTHER:
+        found = of_accuracy[of_accuracy["combination"] == combination].set_index("models")["value"]
+        gained = table.assign(combination=combination, improvement=names.map(found) - alone)
+        pairs = compare(gained, combination, QUANTITIES[:2], bases)
+        rows += numbers(pairs, {"combination": combination, "temperature": CALIBRATED})
+    return rows
+
+
+def described(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Say of pairs whose names and categories they are of, and whether both are main models."""
+    for member in (1, 2):
+        for column in ("name", "category"):
+            table[f"{column}_{member}"] = table[f"model_{member}"].map(known[column])
+    groups = table[["model_1", "model_2"]].map(known["group"].get)
+    return table.assign(main=groups.isin([BASE, "main"]).all(axis=1))
+
+
+def numbers(pairs: Compared, variant: dict[str, str]) -> list[dict]:
+    """Numbers of figure 2, of means over bases."""
+    x, gain = average(pairs.values[X]), average(pairs.values["improvement"])
+    found = {
+        "slope": slope(x, gain),
+        "correlation": correlation(x, gain),
+        "improvement": two_way_mean(pairs.values["improvement"]),
+    }
+    if "conversion_rate" in pairs.values:
+        found["conversion_rate"] = two_way_mean(pairs.values["conversion_rate"])
+    return [{"number": number} | variant | _value(value) for number, value in found.items()]
 
 
 def of_greedy(greedy: pd.DataFrame) -> list[dict]:

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from workflow.lib.ensembles.recommend import LISTED, choose, cost, mark_fronts
+from workflow.lib.ensembles.recommend import COSTS, LISTED, choose, cost, mark_fronts
 
 
 def test_a_front_worked_out_by_hand():
@@ -22,7 +22,7 @@ def test_only_the_best_are_listed_and_those_on_a_front():
     groups = [g for size in (1, 2, 3) for g in combinations(range(12), size)]
     rng = np.random.default_rng(0)
     correct = rng.integers(500, 600, len(groups))
-    costs = np.stack([np.arange(12) + 1.0, np.ones(12)], axis=1)
+    costs = np.stack([np.arange(12) + 1.0, np.arange(12) + 1.0, np.ones(12)], axis=1)
     # The cheapest pair is the worst one, but better than any single model.
     correct[:12] = 10
     correct[groups.index((0, 1))] = 11
@@ -33,10 +33,11 @@ def test_only_the_best_are_listed_and_those_on_a_front():
     assert LISTED <= counts[3] < LISTED + 12
     beyond = table[(table["size"] > 1) & (table["rank"] > LISTED)]
     assert (0, 1) in set(beyond["group"])
-    assert (beyond["pareto"] | beyond["pareto_speed"]).all()
+    assert beyond[list(COSTS.values())].any(axis=1).all()
 
 
 def test_what_an_outputs_file_does_not_say_is_unknown():
-    assert cost({"parameters": 7, "images_per_second": 4.0}) == (7.0, 0.25)
+    assert cost({"macs": 9, "parameters": 7, "images_per_second": 4.0}) == (9.0, 7.0, 0.25)
+    assert np.isnan(cost({"parameters": 7, "images_per_second": 4.0})[0])  # an older file
     assert np.isnan(cost({})).all()
-    assert np.isnan(cost({"parameters": 7, "images_per_second": 0.0})[1])
+    assert np.isnan(cost({"parameters": 7, "images_per_second": 0.0})[2])

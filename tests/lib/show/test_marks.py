@@ -11,6 +11,7 @@ from matplotlib.markers import MarkerStyle
 from workflow.lib.measures.statistics import fit_line, mean_interval
 from workflow.lib.measures.summaries import add_fits, models_and_means
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import LOOKS, RC
 from workflow.scripts.comparison import comparison
 from workflow.scripts.figures.figure1 import figure1
@@ -207,7 +208,7 @@ def test_labels_overlap_neither_each_other_nor_the_frame(table):
     with rc_context(RC):
         figure, (ax,) = plots.subplots(3, 2.4)
         plots.draw_scatter(ax, table, X, Y)
-        plots.label_points(ax, models, X, Y)
+        label_points(ax, models, X, Y)
         figure.draw_without_rendering()
     boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts]
     assert [text.get_text() for text in ax.texts] == list(models["name"])
@@ -219,7 +220,7 @@ def run(function, pairs, folder, **parameters):
     folder.mkdir(exist_ok=True)
     pairs.to_csv(folder / "pairs.tsv", sep="\t", index=False)
     tables = {f"figure{n}": str(folder / f"figure{n}.tsv") for n in (1, 2, 8)}
-    comparison(pairs=str(folder / "pairs.tsv"), combination="probability", **tables)
+    comparison(pairs=str(folder / "pairs.tsv"), combination="probability", bases=[], **tables)
     files = {kind: folder / f"figure.{kind}" for kind in ("pdf", "svg", "png")}
     function(table=tables[function.__name__], **parameters, **files)
     return files | {"tsv": Path(tables[function.__name__])}
@@ -254,7 +255,11 @@ def test_a_study_without_main_models_still_has_figures(function, parameters, tmp
 
 def test_figure_2_labels_only_the_wanted_pairs(pairs, tmp_path, monkeypatch):
     named = []
-    monkeypatch.setattr(plots, "label_points", lambda ax, points, x, y: named.append(points))
+    monkeypatch.setitem(
+        figure2.__wrapped__.__globals__,
+        "label_points",
+        lambda ax, points, x, y: named.append(points),
+    )
     wanted = [["arch-1", "base"], ["base", "dataset-0"], ["arch-0", "reinit-0"], ["base", "gone"]]
     run(figure2, pairs, tmp_path, combination="probability", label=wanted)
     assert len(named) == 3

@@ -203,7 +203,7 @@ def test_an_empty_table_says_so(chosen):
     assert "Model & Category" in latex and NONE in latex
 
 
-def write(folder, paper, published_models=(), published_pairs=()) -> dict:
+def write(folder, paper, published_models=(), published_pairs=(), added=()) -> dict:
     MODELS.to_csv(folder / "models.tsv", sep="\t", index=False)
     PAIRS.to_csv(folder / "pairs.tsv", sep="\t", index=False)
     outputs = {
@@ -214,6 +214,7 @@ def write(folder, paper, published_models=(), published_pairs=()) -> dict:
     tables(
         models=folder / "models.tsv",
         pairs=folder / "pairs.tsv",
+        added=added,
         published_models=published_models,
         published_pairs=published_pairs,
         combination="probability",
@@ -247,3 +248,17 @@ def test_files_have_the_published_column_where_a_model_is_compared(tmp_path):
     assert "| 76.00 ± 1.00 | 75.67 |" in outputs["table1_md"].read_text()
     assert "76.00 $\\pm$ 1.00 & 75.67 &" in outputs["table1_tex"].read_text()
     assert "Paper: accuracy" in outputs["table2_md"].read_text()  # though it is empty
+
+
+def test_what_a_model_adds_stands_in_a_column_of_its_own(tmp_path):
+    rows = [("seed", "base", 0.0123, 0.01, 0.0146), ("seed", "best", -0.001, -0.003, 0.001)]
+    columns = ["model", "reference", "added", "added_low", "added_high"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "added.tsv", sep="\t", index=False)
+    outputs = write(tmp_path, {}, added=tmp_path / "added.tsv")
+    written = pd.read_csv(outputs["table1_tsv"], sep="\t", index_col="model")
+    assert written.at["seed", "added"] == 0.0123
+    assert written.at["seed", "added_best_low"] == -0.003
+    assert written["added"].notna().sum() == 1
+    markdown = outputs["table1_md"].read_text()
+    assert "Adds to the base (0.001 nats)" in markdown
+    assert "| 12.3 ± 2.3 | −1.0 ± 2.0 |" in markdown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lib.study.examples import PUBLIC, STUDY
+from tests.lib.study.examples import ANSWERS, PUBLIC, STUDY
 from workflow.lib.study.load import read
 
 
@@ -17,4 +17,11 @@ def public(tmp_path):
 def study(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(STUDY)
+    return read(path)
+
+
+@pytest.fixture
+def answers(tmp_path):
+    path = tmp_path / "answers.yaml"
+    path.write_text(ANSWERS)
     return read(path)

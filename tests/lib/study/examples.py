@@ -29,18 +29,18 @@ recipe:
   flip: true
   input: {size: 28, crop: 1.0, interpolation: bilinear, mean: [0.3], std: [0.4]}
 pretraining:
-  simclr: {objective: simclr, temperature: 0.2, projection: 64, crop_scale: [0.2, 1], jitter: 0.4}
-  clip: {objective: clip, data: [other], projection: 64, templates: ["a {}", "one {}"]}
-  shades: {labels: shades, data: [other], input: {size: 32, crop: 0.875}}
+  simclr: {objective: simclr, seed: 10, temperature: 0.2, projection: 64, crop_scale: [0.2, 1], jitter: 0.4}
+  clip: {objective: clip, seed: 11, data: [other], projection: 64, templates: ["a {}", "one {}"]}
+  shades: {labels: shades, seed: 12, data: [other], input: {size: 32, crop: 0.875}}
 models:
   base: {name: The base, category: base}
   seed-1: {category: reinit, seed: 1}
-  tuned: {category: fwork, from: shades, epochs: 3}
+  tuned: {category: fwork, from: shades, seed: 13, epochs: 3}
   linear: {category: fwork, from: simclr, head: lbfgs}
   zero: {category: dataset, from: clip, head: zero-shot}
   mapped: {category: dataset, from: shades, head: class-mapping}
-  distilled: {category: fwork, objective: distillation, teacher: strong}
-  strong: {category: dataset, set: high, data: [train, other]}
+  distilled: {category: fwork, objective: distillation, teacher: strong, seed: 14}
+  strong: {category: dataset, set: high, seed: 15, data: [train, other]}
   brought: {category: dataset, checkpoint: weights/brought.pt, train_data: Photographs}
 """  # noqa: E501
 PUBLISHED = {
@@ -52,6 +52,16 @@ PUBLISHED = {
     },
     "band": [0.74, 0.78],
 }
+ANSWERS = """
+study: answers
+dataset: {kind: labels, path: labels.csv}
+band: [0, 1]
+pairs: [[a, b]]
+models:
+  a: {category: base, answers: a.csv}
+  b: {category: arch, answers: b.csv}
+  again: {category: control, weights_of: a, answers: again.csv}
+"""
 ABSENT = object()
 
 SECTIONS = ["dataset", "band", "pairs", "recipe", "pretraining", "models"]

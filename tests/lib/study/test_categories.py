@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
 
 from workflow.lib.show.style import LOOKS
-from workflow.lib.study.categories import BASE, CATEGORIES, more_divergent
+from workflow.lib.study.categories import BASE, CATEGORIES, ORDER, more_divergent
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from workflow.lib.study.categories import BASE, CATEGORIES, more_divergent
         ("fwork", "dataset", "dataset"),
         ("reinit", "dataset", "dataset"),
         ("arch", "arch", "arch"),
+        ("base", "control", "control"),
+        ("control", "reinit", "reinit"),
+        ("unknown", "dataset", "unknown"),
     ],
 )
 def test_a_pair_belongs_to_the_more_divergent_category(a, b, expected):
@@ -31,7 +34,7 @@ def test_an_unknown_category_is_an_error():
 
 
 def test_every_category_has_a_look_of_its_own():
-    assert set(LOOKS) == {BASE, *CATEGORIES}
+    assert set(LOOKS) == set(ORDER) > {BASE, *CATEGORIES}
     for values in zip(*LOOKS.values(), strict=True):
         assert len(set(values)) == len(LOOKS)
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,7 +17,37 @@ def test_small_study_is_valid(study):
     assert check(study, "small.yaml") == []
 
 
+def test_seeds_may_be_shared_where_the_study_says_so(study):
+    shared = {"models.strong.seed": 13, "pretraining.clip.seed": ABSENT, "shared_seeds": True}
+    assert check(edited(study, shared), "small.yaml") == []
+
+
 MISTAKES = [
+    (
+        {"ensembles": {"mine": ["base", "sed-1"]}},
+        'ensembles.mine[1]: there is no model "sed-1"; did you mean "seed-1"?',
+    ),
+    (
+        {"ensembles": {"mine": ["base"]}},
+        "ensembles.mine: an ensemble has at least two models",
+    ),
+    (
+        {"ensembles": {"pair": ["base", "seed-1"]}},
+        "ensembles.pair: the name is that of a recommended one; choose another",
+    ),
+    (
+        {"ensembles": {"My pair": ["base", "seed-1"]}},
+        'ensembles.My pair: "My pair" is not a slug (up to 100 small letters, digits and single '
+        'hyphens, such as "resnet-50")',
+    ),
+    (
+        {"models.strong.macs": 1e9},
+        "models.strong.macs: has no effect with the head trained",
+    ),
+    (
+        {"models.zero": {"category": "dataset", "logits": "zero.h5", "macs": 0}},
+        "models.zero.macs: must be above 0, not 0",
+    ),
     (
         {"groups": {"few": [9, 2]}},
         "groups.few: must go from the first to the last class, not [9, 2]",
@@ -162,9 +193,20 @@ MISTAKES = [
         {"models.seed-1.category": "base"},
         "models: exactly one model must be of the category base, not base and seed-1",
     ),
+    (
+        {"models.strong.seed": 13},
+        'models.strong.seed: 13 is also the seed of "tuned"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    (
+        {"pretraining.clip.seed": ABSENT},
+        'pretraining.clip.seed: 0 is also the seed of "base"; give each network that is trained a '
+        "seed of its own, or set shared_seeds: true if it is meant",
+    ),
+    ({"bases": ["sead-1"]}, 'bases[0]: there is no model "sead-1"; did you mean "seed-1"?'),
     ({"models.base.set": "high"}, "models.base.set: the base must be in the set main"),
     (
-        {"models.simclr": {"category": "fwork"}},
+        {"models.simclr": {"category": "fwork", "seed": 30}},
         "pretraining.simclr: a model has the same key; each network needs its own",
     ),
     (
@@ -238,7 +280,10 @@ MISTAKES = [
         "models.distilled.teacher: a model cannot teach itself: distilled learns from distilled",
     ),
     (
-        {"models.strong": {"category": "fwork", "head": "distilled", "teacher": "distilled"}},
+        {
+            "models.strong.head": "distilled",
+            "models.strong.teacher": "distilled",
+        },
         "models.distilled.teacher: a model cannot teach itself: "
         "distilled learns from strong learns from distilled",
     ),
@@ -531,3 +576,70 @@ def test_a_split_may_be_one_that_a_parquet_file_names(study, tmp_path):
     changes["models.tuned.data"] = ["extras"]
     (mistake,) = check(edited(study, changes), "small.yaml")
     assert 'there is no split "extras"' in mistake
+
+
+LOGITS = {"category": "arch", "logits": "b.npy"}
+ANSWERS_MISTAKES = [
+    ({"models.a.answers": "a.pkl"}, 'models.a.answers: "a.pkl" is not a file of answers'),
+    ({"models.again.weights_of": ABSENT},
+     "models.again.weights_of: the key is missing; a control has the weights of another model"),
+    ({"models.again.weights_of": "c"}, 'models.again.weights_of: there is no model "c"'),
+    ({"models.again.weights_of": "again"}, 'models.again.weights_of: "again" is a control itself'),
+    ({"models.b.weights_of": "a"}, "models.b.weights_of: has no effect with the category arch"),
+    ({"models.b": LOGITS},
+     "models.a.answers: b has more than answers; a study has answers of all its models, or none"),
+    ({"models.b.column": 3}, "models.b.column: must be text, not 3"),
+    ({"greedy": {"size": 3}}, "greedy: needs logits or networks, and all models have answers"),
+    ({"ensemble": "logit"}, "ensemble: needs logits or networks"),
+    ({"dataset.splits": {"calibration": 9}},
+     "dataset.splits: must name calibration and test and no other, with the kind labels"),
+    ({"dataset.skip_corrupt": True}, "dataset.skip_corrupt: has no effect with the kind labels"),
+    ({"models.b.seed": 1}, "models.b.seed: has no effect with answers from a file"),
+]  # fmt: skip
+
+
+def test_answers_alone_need_no_more_than_labels(answers):
+    assert check(answers, "answers.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"), ANSWERS_MISTAKES, ids=[text for _, text in ANSWERS_MISTAKES]
+)
+def test_each_mistake_about_answers_is_named_and_nothing_else(answers, changes, mistake):
+    (found,) = check(edited(answers, changes), "answers.yaml")
+    assert found.startswith(f"answers.yaml: {mistake}")
+
+
+def test_downstream_is_refused_once_for_each_reason(answers):
+    changes = {"downstream": {"kind": "voc", "path": "VOC2007"}}
+    found = check(edited(answers, changes), "f")
+    assert "f: downstream: needs logits or networks, and all models have answers alone" in found
+
+
+def test_a_column_is_one_of_the_file(answers, tmp_path):
+    path = str(tmp_path / "all.npz")
+    np.savez(path, answers=np.zeros((3, 2), int), models=["resnet", "vit"])
+    changes = {"models.a.answers": path, "models.a.column": "resnet", "models.b.answers": path}
+    (mistake,) = check(edited(answers, changes), "f")
+    assert mistake.startswith(f"f: models.b.column: the key is missing; {path} is of 2 models")
+    (mistake,) = check(edited(answers, changes | {"models.b.column": "vitt"}), "f")
+    assert mistake == f'f: models.b.column: {path} has no model "vitt"; did you mean "vit"?'
+    assert check(edited(answers, changes | {"models.b.column": "vit"}), "f") == []
+
+
+def test_labels_without_images_take_outputs_and_nothing_else(answers, tmp_path):
+    brought = {f"models.{key}": own | LOGITS for key, own in (
+        ("a", {}), ("b", {}), ("again", {}))}  # fmt: skip
+    brought["models.a"] = {"category": "base", "logits": "a.npy"}
+    splits = {"dataset.splits": {"calibration": 9, "test": "rest"}}
+    assert check(edited(answers, brought | splits), "f") == []
+    trained = {"models.b": {"category": "arch", "timm": "resnet18.a1_in1k"}}
+    (mistake,) = check(edited(answers, brought | splits | trained), "f")
+    assert mistake.startswith("f: models.b: the dataset is of the kind labels, without images")
+    path = tmp_path / "labels.csv"
+    path.write_text("id,label\na,0\n")
+    here = brought | {"dataset.path": str(path)}
+    (mistake,) = check(edited(answers, here), "f")
+    assert mistake.startswith("f: dataset.splits: temperatures are fitted on images of their own")
+    path.write_text("id,label,split\na,0,test\nb,0,calibration\n")
+    assert check(edited(answers, here), "f") == []

@@ -65,7 +65,7 @@ def test_what_tables_show_of_public_weights(public):
         "clip-linear": ("contrastive", "", "lbfgs"),
         "mapped": ("supervised", "", "class-mapping"),
         "table": ("masked modelling", "", "fine-tuned"),
-        "arrays": ("supervised", "", "trained"),
+        "arrays": ("", "", ""),
     }
 
 
@@ -193,6 +193,7 @@ def test_complete_recipes(study):
     assert networks["seed-1"].recipe == recipe | {"head": "trained", "seed": 1}
     assert networks["tuned"].recipe == recipe | {
         "head": "fine-tuned",
+        "seed": 13,
         "epochs": 3,
         "input": larger,
     }
@@ -293,7 +294,8 @@ LEARNERS = {"base", "seed-1", "tuned", "distilled", "strong", "simclr", "clip", 
         ({"recipe.weight_decay": 0.1}, LEARNERS),
         ({"recipe.label_smoothing": 0.1}, {"base", "seed-1", "tuned", "strong", "shades"}),
         ({"recipe.shift": 0}, LEARNERS - {"simclr"}),
-        ({"recipe.seed": 9}, LEARNERS - {"seed-1"} | {"linear"}),
+        ({"recipe.seed": 9}, {"base", "linear"}),
+        ({"seed": 1000}, LEARNERS | {"linear"}),
         ({"recipe.architecture": "test_vit"}, LEARNERS | {"brought"}),
         ({"pretraining.shades.epochs": 9}, {"shades"}),
         ({"pretraining.clip.templates": ["{}"]}, {"clip", "zero"}),
@@ -303,6 +305,22 @@ LEARNERS = {"base", "seed-1", "tuned", "distilled", "strong", "simclr", "clip", 
 def test_a_change_changes_the_recipes_that_depend_on_it(study, changes, expected):
     assert check(edited(study, changes), "f") == []
     assert changed(study, changes) == expected
+
+
+def test_one_seed_shifts_all_others(study):
+    downstream = {"downstream": {"kind": "scenes", "split": "unseen", "seed": 3}}
+    own, shifted = (complete(edited(study, downstream | more)) for more in ({}, {"seed": 1000}))
+    for key, network in own.networks.items():
+        seeds = [each.recipe.get("seed") for each in (network, shifted.networks[key])]
+        assert seeds[0] is None or seeds[1] == seeds[0] + 1000
+    for section in ("dataset", "features", "downstream"):
+        assert getattr(shifted, section).seed == getattr(own, section).seed + 1000
+
+
+def test_bases_are_the_base_and_reinitialised_models_unless_others_are_named(study):
+    assert complete(study).bases == ["base", "seed-1"]
+    assert complete(edited(study, {"bases": ["strong"]})).bases == ["base", "strong"]
+    assert complete(edited(study, {"models.seed-1.set": "low"})).bases == ["base"]
 
 
 def test_complete_study_is_plain_shares_nothing_and_is_deterministic(study):
@@ -345,8 +363,20 @@ def test_analyses_are_of_the_models_that_suit_unless_others_are_named(study):
 
 def test_a_study_without_pairs_or_strong_models_draws_what_is_left(study):
     config = edited(study, {"pairs": [], "models.strong.set": "main"})
-    figures = ["figure1", "figure2", "figure8", "pareto", "sensitivity"]
-    assert complete(config).figures == figures
+    figures = ["pareto", "risk", "map", "clusters", "nats", "figure1", "figure2", "figure8"]
+    assert complete(config).figures == [*figures, "sensitivity"]
+
+
+def test_cards_are_of_what_is_recommended_and_of_named_ensembles(study):
+    found = complete(edited(study, {"ensembles": {"mine": ["strong", "base"]}}))
+    assert found.cards == ["single", "pair", "triple", "cascade", "mine"]
+    own = found.deployed["base"]
+    assert own["file"] == "results/small/models/base/checkpoint.safetensors"
+    assert own["recipe"]["architecture"] == "test_resnet"
+    external = {"category": "fwork", "logits": "other.csv", "macs": 4.1e9}
+    found = complete(edited(study, {"models.tuned": external}))
+    assert found.deployed["tuned"]["file"] == "other.csv"
+    assert found.networks["tuned"].recipe["macs"] == 4.1e9
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
@@ -394,7 +424,7 @@ PINNED = {
             "optimizer": "adamw",
             "options": {},
             "projection": 64,
-            "seed": 0,
+            "seed": 32,
             "shift": 1,
             "templates": [
                 "a photo of a {}",
@@ -420,7 +450,7 @@ PINNED = {
             "objective": "distillation",
             "optimizer": "adamw",
             "options": {},
-            "seed": 0,
+            "seed": 26,
             "shift": 1,
             "temperature": 4.0,
             "weight_decay": 0.02,
@@ -442,7 +472,7 @@ PINNED = {
             "optimizer": "adamw",
             "options": {"channels": [16, 24, 24, 32]},
             "projection": 16,
-            "seed": 0,
+            "seed": 11,
             "temperature": 0.2,
             "weight_decay": 0.02,
         },
@@ -467,6 +497,7 @@ PINNED = {
             "epochs": 30,
             "learning_rate": 0.05,
             "schedule": "cosine",
+            "seed": 202,
             "warmup": 0,
             "weight_decay": 0.0,
         },

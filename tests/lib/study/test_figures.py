@@ -14,9 +14,10 @@ RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.s
 
 
 def study(**given):
-    lacking = {"pairs": [], "downstream": None} | given
+    lacking = {"pairs": [], "downstream": None, "models": dict.fromkeys("abcd")} | given
+    lacking |= {"has_logits": True, "has_gains": True, "has_angles": lacking["pairs"]} | given
     greedy = SimpleNamespace(bases=lacking.pop("bases", []))
-    features = SimpleNamespace(models=lacking.pop("models", []))
+    features = SimpleNamespace(models=lacking.pop("probed", []))
     return SimpleNamespace(greedy=greedy, features=features, **lacking)
 
 
@@ -46,14 +47,28 @@ def test_figures_are_in_the_order_of_the_sections_and_none_twice():
         ({}, set()),
         ({"pairs": [["a", "b"]]}, {"figure3", "figure4"}),
         ({"bases": ["a"]}, {"figure5"}),
-        ({"models": ["a"]}, {"figure6"}),
+        ({"probed": ["a"]}, {"figure6"}),
         ({"downstream": {"kind": "voc"}}, {"figure7"}),
     ],
 )
 def test_a_study_draws_what_it_has(given, more):
-    always = {"figure1", "figure2", "figure8", "pareto", "sensitivity"}
-    assert set(drawable(study(**given))) == always | more
+    always = {"figure1", "figure2", "figure8", "pareto", "risk", "nats", "sensitivity"}
+    maps = {"map", "clusters"} if len(study(**given).models) > 2 else set()
+    assert set(drawable(study(**given))) == always | maps | more
     assert set(PUBLISHED) < always
+
+
+def test_a_study_of_few_models_draws_nothing_over_models():
+    assert drawable(study(models={"a": 0, "b": 0})) == ["pareto", "risk", "nats"]
+
+
+def test_answers_alone_draw_what_needs_no_logits():
+    given = {"has_logits": False, "has_gains": False, "has_angles": False}
+    found = set(drawable(study(pairs=[["a", "b"]], bases=["a"], **given)))
+    assert found == {"figure1", "figure8", "map", "clusters", "votes", "figure4"}
+    confident = given | {"has_gains": True, "has_angles": True}
+    more = set(drawable(study(pairs=[["a", "b"]], bases=["a"], **confident)))
+    assert more == found | {"figure2", "figure3"}
 
 
 def test_rules_can_read_the_register_without_drawing():

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -16,6 +17,7 @@ from workflow.lib.run.errors import InputError
 from workflow.lib.run.fingerprint import ROOT
 from workflow.lib.study.load import check, read
 from workflow.lib.study.new import find, look, new_study
+from workflow.lib.study.sources import timm
 
 BASE = "resnet50.a1_in1k"
 
@@ -323,3 +325,70 @@ def test_a_study_that_would_not_be_planned_is_told_and_not_written(photos, tmp_p
     with pytest.raises(InputError, match=r"the study would not run: .*net-features.*no_such_netw"):
         new_study("mine", str(photos), models, tmp_path / "studies")
     assert not [*(tmp_path / "studies").iterdir()]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Weights of a small network of three classes, and logits of the images that are held out."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", num_classes=3)
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    logits = np.zeros((24, 3), np.float32)
+    np.savez(tmp_path / "other.npz", logits=logits)
+    return tmp_path
+
+
+def test_names_weights_and_logits_can_be_mixed(photos, own):
+    names = [BASE, f"test_resnet:{own}/mine.pth", "ViT-B-32/openai", f"{own}/other.npz"]
+    file = new_study("mine", str(photos), names, own)
+    study = read(file)
+    _, mine, clip, other = study["models"].values()
+    assert mine == {
+        "name": "mine", "category": "arch", "timm": "test_resnet",
+        "checkpoint": f"{own}/mine.pth",
+    }  # fmt: skip
+    assert study["pretraining"][clip["from"]] == {"open_clip": "ViT-B-32/openai"}
+    assert (clip["category"], clip["head"], clip["train_data"]) == ("dataset", "lbfgs", "WIT")
+    assert other == {"name": "other", "category": "arch", "logits": f"{own}/other.npz"}
+    assert check(study, str(file)) == []
+    text = file.read_text()
+    assert text.count("how it was trained is not known; say it here") == 2
+
+
+def test_weights_of_other_classes_get_a_head(photos, own):
+    torch.save(timm.create_model("test_resnet", num_classes=7).state_dict(), own / "mine.pth")
+    study = read(new_study("mine", str(photos), [f"test_resnet:{own}/mine.pth"], own))
+    (model,) = study["models"].values()
+    assert model["head"] == "lbfgs"
+    origin = {"timm": "test_resnet", "checkpoint": f"{own}/mine.pth"}
+    assert study["pretraining"][model["from"]] == origin
+
+
+def test_labels_alone_will_do_for_logits(own):
+    rows = "".join(f"{number},{number % 3}\n" for number in range(24))
+    (own / "labels.csv").write_text(f"id,label\n{rows}")
+    np.save(own / "base.npy", np.zeros((24, 3), np.float32))
+    given = "mine", str(own / "labels.csv")
+    file = new_study(*given, [f"{own}/base.npy", f"{own}/other.npz"], own)
+    study = read(file)
+    assert study["dataset"]["kind"] == "labels"
+    assert study["dataset"]["splits"] == {"calibration": 4, "test": "rest"}
+    assert "pairs" not in study and check(study, str(file)) == []
+    with pytest.raises(InputError, match=f"{BASE} needs images to run on, and .*labels alone"):
+        new_study("next", str(own / "labels.csv"), [BASE], own)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine.pth", r"of which of timm's architectures.*resnet50:mine.pth; or write in the study"),
+        ("resnt50:mine.pth", "timm knows no architecture 'resnt50'; near it are .*resnet50"),
+        ("resnet50:gone.pth", "there is no file gone.pth"),
+        ("gone.npz", "there is no file gone.npz"),
+        ("ViT-B-32/opnai", "open_clip has no weights .*ViT-B-32/openai(.|\n)*written in the study"),
+        ("resnet50.mine", "no pretrained model(.|\n)*category: arch, timm: resnet50, checkpoint"),
+    ],
+)
+def test_what_is_refused_is_answered_with_what_to_write(name, message):
+    with pytest.raises(InputError, match=message):
+        find(name)

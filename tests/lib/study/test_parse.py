@@ -39,7 +39,7 @@ MISTAKES = [
     (
         {"models.seed-1.category": "reinitt"},
         "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, "
-        'not "reinitt"; did you mean "reinit"?',
+        'control, unknown, not "reinitt"; did you mean "reinit"?',
     ),
     (
         {"models.linear.head": "lbgfs"},
@@ -51,11 +51,11 @@ MISTAKES = [
         f'study: "mine\\n" is not {A_SLUG}',
     ),
     (
-        {"models.reinit\n": {"category": "arch"}},
+        {"models.reinit\n": {"category": "arch", "seed": 30}},
         f'models.reinit\n: "reinit\\n" is not {A_SLUG}',
     ),
     (
-        {f"models.{'a' * 101}": {"category": "arch"}},
+        {f"models.{'a' * 101}": {"category": "arch", "seed": 30}},
         f'models.{"a" * 101}: "{"a" * 56}... is not {A_SLUG}',
     ),
     (
@@ -63,11 +63,11 @@ MISTAKES = [
         f'study: "My study" is not {A_SLUG}',
     ),
     (
-        {"models.ResNet": {"category": "arch"}},
+        {"models.ResNet": {"category": "arch", "seed": 30}},
         f'models.ResNet: "ResNet" is not {A_SLUG}',
     ),
     (
-        {"pretraining.big_one": {}},
+        {"pretraining.big_one": {"seed": 30}},
         f'pretraining.big_one: "big_one" is not {A_SLUG}',
     ),
     (

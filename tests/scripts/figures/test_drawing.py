@@ -59,8 +59,16 @@ def recommendations(front=True) -> pd.DataFrame:
     table = pd.DataFrame({"size": sizes, "accuracy": [0.7, 0.8, 0.85, 0.84]})
     table["parameters"] = [1e6, 2e6, 3e6, 4e6]
     table["images_per_second"] = [100, np.nan, 50, 20]
-    table["pareto"] = table["pareto_speed"] = [front, front, front, False]
-    return table.assign(names=["A", "B", "A + B", "A + B + C"])
+    table["macs"] = [1e8, 2e8, 3e8, 4e8]
+    for name in ("pareto", "pareto_parameters", "pareto_speed"):
+        table[name] = [front, front, front, False]
+    names = ["A", "B", "A + B", "A + B + C"]
+    return table.assign(names=names, models=names, kind="ensemble", then=None)
+
+
+def curves() -> pd.DataFrame:
+    columns = ["models", "then", "target", "macs", "accuracy"]
+    return pd.DataFrame([["A + B", "ensemble", "accuracy", 2e8, 0.8]], columns=columns)
 
 
 def variants(chosen=True) -> pd.DataFrame:
@@ -109,8 +117,13 @@ CASES = {
         CHOSEN,
         True,
     ),
-    "pareto": (pareto, lambda: {"table": recommendations()}, {}, True),
-    "pareto without a front": (pareto, lambda: {"table": recommendations(False)}, {}, True),
+    "pareto": (pareto, lambda: {"table": recommendations(), "curves": curves()}, {}, True),
+    "pareto without a front": (
+        pareto,
+        lambda: {"table": recommendations(False), "curves": curves()},
+        {},
+        True,
+    ),
     "sensitivity": (sensitivity, lambda: {"variants": variants()}, {}, True),
     "sensitivity of other choices": (sensitivity, lambda: {"variants": variants(False)}, {}, True),
 }

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, features
 
-from workflow.lib.data import fashion_mnist, folder, imagenet, parquet, scenes, voc
+from workflow.lib.data import fashion_mnist, folder, imagenet, labels, parquet, scenes, voc
 from workflow.lib.data.files import UnreadableImage, check_classes, check_path, is_future
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.data.splits import Split, divide_all, draws_from_training
+from workflow.lib.data.splits import HELD, Split, divide_all, draws_from_training
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import refuse_special
 from workflow.lib.run.progress import Progress, ahead
@@ -34,13 +34,15 @@ KINDS = {
     "folder": folder,
     "imagenet": imagenet,
     "parquet": parquet,
+    "labels": labels,
 }
 """The module of each kind.
 
 It has `files(path, splits)`, the files that Snakemake is to watch; `listing(path, splits)`, what
 stands for them where they are many; `warnings(path, splits)`, what to say of them;
 `read(path, splits)`, which gives class names and whole splits; and `opener(path)`, which makes a
-function from an id to an image, or to what Pillow can open.
+function from an id to an image, or to what Pillow can open. All but the last take the keys that its
+kind alone has, too.
 """
 
 TASKS = {"voc": voc, "scenes": scenes}
@@ -67,7 +69,8 @@ def source_files(dataset: Mapping) -> list[str]:
     if kind in TASKS:
         found = TASKS[kind].files(path, {})
         return [check_path(file, "downstream.path") for file in found if not is_future(file)]
-    return [check_path(file, "dataset.path") for file in KINDS[kind].files(path, dataset["splits"])]
+    found = KINDS[kind].files(path, dataset["splits"], **_own(dataset))
+    return [check_path(file, "dataset.path") for file in found]
 
 
 def source_listing(dataset: Mapping) -> str:
@@ -76,15 +79,21 @@ def source_listing(dataset: Mapping) -> str:
     Dates are not in it, so that a dataset which was copied, or touched, reruns nothing. What goes
     unnoticed is a file that was replaced by another of just its size in bytes.
     """
-    return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"])
+    return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"], **_own(dataset))
 
 
 def source_warnings(dataset: Mapping) -> list[str]:
     """Say which files of a dataset are left out, or dated in the future; errors are its rule's."""
     try:
-        return list(KINDS[dataset["kind"]].warnings(dataset["path"], dataset["splits"]))
+        path, splits = dataset["path"], dataset["splits"]
+        return list(KINDS[dataset["kind"]].warnings(path, splits, **_own(dataset)))
     except InputError:
         return []
+
+
+def _own(dataset: Mapping) -> dict:
+    """Give the keys of a dataset that its kind alone has."""
+    return {key: dataset[key] for key in ("classes",) if key in dataset}
 
 
 class Decoder:
@@ -163,7 +172,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
         none for a split; or classes that cannot be told apart.
     """
     kind, path, splits = dataset["kind"], dataset["path"], dataset["splits"]
-    classes, whole = KINDS[kind].read(path, splits)
+    classes, whole = KINDS[kind].read(path, splits, **_own(dataset))
     if not draws_from_training(splits, "test" in whole):
         whole.pop("train", None)
     for name, split in whole.items():
@@ -174,7 +183,9 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
     if dataset.get("skip_corrupt", False):
         decode = Decoder(kind, path, "RGB")
         whole = {name: _without_corrupt(decode, split, threads) for name, split in whole.items()}
-    divided = divide_all(whole, splits, len(classes), dataset["seed"], path)
+    # Answers need no temperature, and so no images to fit it on.
+    needed = ("test",) if kind == "labels" else HELD
+    divided = divide_all(whole, splits, len(classes), dataset["seed"], path, needed)
     for name, split in divided.items():
         if not len(split.ids):
             raise InputError(

@@ -1,7 +1,7 @@
 """Examples of a dataset, and how they are divided among its splits."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,7 @@ def divide_all(
     classes: int,
     seed: int,
     path: str,
+    needed: Sequence[str] = HELD,
 ) -> dict[str, Split]:
     """Divide the training images, and where the configuration says so the test images."""
     from_test = drawn_from_test(splits, "test" in whole)
@@ -72,7 +73,7 @@ def divide_all(
     if from_test:
         own = {name: number for name, number in splits.items() if name in from_test}
         divided |= _divide(divided.pop("test"), own, classes, seed, f"{path}'s test set")
-    for name in HELD:
+    for name in needed:
         if name not in divided:
             raise InputError(
                 f"the dataset has no split '{name}': make the folder {path}/{name}, or give "

@@ -6,10 +6,15 @@ import pandas as pd
 LISTED = 50  # best pairs, and best triples
 
 
-def cost(attributes: dict) -> tuple[float, float]:
-    """Give a model's parameters and seconds per image; NaN what its outputs file does not say."""
+COSTS = {"macs": "pareto", "parameters": "pareto_parameters", "seconds": "pareto_speed"}
+"""What ensembles cost, and the column that marks its Pareto front."""
+
+
+def cost(attributes: dict) -> tuple[float, float, float]:
+    """Give a model's multiply-adds, parameters and seconds for an image; NaN what is not known."""
     rate = attributes.get("images_per_second", np.nan)
-    return float(attributes.get("parameters", np.nan)), 1 / rate if rate > 0 else np.nan
+    known = (float(attributes.get(name, np.nan)) for name in ("macs", "parameters"))
+    return *known, 1 / rate if rate > 0 else np.nan
 
 
 def choose(groups: list[tuple[int, ...]], correct: np.ndarray, costs: np.ndarray) -> pd.DataFrame:
@@ -21,34 +26,33 @@ def choose(groups: list[tuple[int, ...]], correct: np.ndarray, costs: np.ndarray
         Numbers of the members.
     correct : ndarray of int64, shape (groups,)
         Examples of the calibration split that each gets right.
-    costs : ndarray of float64, shape (models, 2)
-        Parameters, and seconds per image.
+    costs : ndarray of float64, shape (models, 3)
+        Of `cost`.
 
     Returns
     -------
     DataFrame
         `rank` among those of its `size`, the best first and equally good ones in the order of
-        `groups`; `group`, `correct`, `best` (the member that gets most right), `parameters`,
-        `seconds`, `pareto` and `pareto_speed`.
+        `groups`; `group`, `correct`, `best` (the member that gets most right), and `COSTS` with
+        their fronts.
     """
     # Triples of many models are many: their costs are added in arrays.
     padded = np.array([group + (-1,) * (3 - len(group)) for group in groups])
-    sums = np.vstack([costs, np.zeros((1, 2))])[padded].sum(axis=1)  # (groups, 2)
+    sums = np.vstack([costs, np.zeros((1, 3))])[padded].sum(axis=1)  # (groups, 3)
     table = pd.DataFrame(
         {
             "size": [len(group) for group in groups],
             "group": groups,
             "correct": correct,
-            "parameters": sums[:, 0],
-            "seconds": sums[:, 1],
         }
+        | dict(zip(COSTS, sums.T, strict=True))
     )
-    table["pareto"] = mark_fronts(correct, sums[:, 0])
-    table["pareto_speed"] = mark_fronts(correct, sums[:, 1])
+    for own, front in zip(sums.T, COSTS.values(), strict=True):
+        table[front] = mark_fronts(correct, own)
     table = table.sort_values(["size", "correct"], ascending=[True, False], kind="stable")
     table.insert(0, "rank", table.groupby("size").cumcount() + 1)
     keep = (table["size"] == 1) | (table["rank"] <= LISTED)
-    table = table[keep | table["pareto"] | table["pareto_speed"]].reset_index(drop=True)
+    table = table[keep | table[[*COSTS.values()]].any(axis=1)].reset_index(drop=True)
     # The earlier of equally good members; single models come first.
     table["best"] = [max(group, key=correct.__getitem__) for group in table["group"]]
     return table
@@ -73,3 +77,24 @@ def mark_fronts(correct: np.ndarray, costs: np.ndarray) -> np.ndarray:
     front = np.zeros(len(order), bool)
     front[order] = rises[first] & ~np.isnan(costs[order])
     return front
+
+
+def best_of_two(cascades: pd.DataFrame) -> pd.Series | None:
+    """Choose the cascade of two to recommend; None if there is none.
+
+    Parameters
+    ----------
+    cascades : DataFrame
+        `listed`, `target`, `kind`, `pareto` and `selection_accuracy`.
+
+    Returns
+    -------
+    Series or None
+        The most accurate one on the Pareto front of cascades, and where only some of three are on
+        that, of all.
+    """
+    own = cascades[cascades["listed"].astype(bool) & (cascades["target"] == "accuracy")]
+    own = own[own["kind"] == "pair"]
+    front = own[own["pareto"].astype(bool)]
+    own = own if front.empty else front
+    return None if own.empty else own.loc[own["selection_accuracy"].idxmax()]

@@ -20,7 +20,7 @@ from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import Outputs
 
 if TYPE_CHECKING:
-    from workflow.lib.study.complete import Study
+    from workflow.lib.study.completed import Study
     from workflow.lib.study.model import Dataset
 
 TABLE = Path(__file__).parents[3] / "resources" / "accuracy" / "published.csv"

@@ -74,10 +74,35 @@ def expected_calibration_error(
     for scaled, _ in _blocks(logits, labels, temperature):
         confidence = softmax(scaled, axis=1).max(axis=1)
         right = scaled.argmax(axis=1) == labels[start : start + len(scaled)]
-        place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-        gap += np.bincount(place, weights=right - confidence, minlength=bins)
+        gap += _gaps(confidence, right, bins)
         start += len(scaled)
     return float(np.abs(gap).sum() / len(labels))
+
+
+def confidence_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error, as above, of confidences that are given as such.
+
+    Parameters
+    ----------
+    confidence : ndarray of float64, shape (examples,)
+        Probability of each answer, from 0 to 1.
+    right : ndarray of bool, shape (examples,)
+    bins : int
+
+    Returns
+    -------
+    float
+        NaN if a confidence is.
+    """
+    if np.isnan(confidence).any():
+        return np.nan
+    return float(np.abs(_gaps(confidence, right, bins)).sum() / len(right))
+
+
+def _gaps(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
+    """Sum accuracy minus confidence in each bin."""
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return np.bincount(place, weights=right - confidence, minlength=bins)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:

@@ -19,6 +19,10 @@ from scipy.stats import norm
 
 from workflow.lib.measures.statistics import share, wilson
 
+LEAST = 20
+"""Examples that exactly one of a pair gets right, below which intervals of its kappa and of its
+ensemble's improvement are left out: they would hold the true value far less often than they say."""
+
 
 @dataclass(frozen=True)
 class PairCounts:
@@ -185,7 +189,8 @@ def pair_table(counts: PairCounts, names: list[str]) -> pd.DataFrame:
         A row a pair and combination, models in the order of `names`. Rates are fractions; `_low`
         and `_high` are Wilson's intervals, but for `improvement` (`improvement_interval`) and
         `error_consistency` (`error_consistency_interval`), whose attainable bounds are `_min` and
-        `_max`.
+        `_max`. The last two are for large samples: below `LEAST` examples that exactly one gets
+        right they are NaN.
     """
     index = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
     first, second = index.T
@@ -221,7 +226,9 @@ def pair_table(counts: PairCounts, names: list[str]) -> pd.DataFrame:
             error_inconsistency(*alone),
             wilson(only_1 + only_2, counts.examples),
         )
-        add("error_consistency", error_consistency(*alone), error_consistency_interval(*alone))
+        enough = only_1 + only_2 >= LEAST
+        interval = error_consistency_interval(*alone)
+        add("error_consistency", error_consistency(*alone), np.where(enough, interval, np.nan))
         bounds = error_consistency_bounds(*alone)
         columns["error_consistency_min"], columns["error_consistency_max"] = bounds
         add(
@@ -229,7 +236,8 @@ def pair_table(counts: PairCounts, names: list[str]) -> pd.DataFrame:
             ensemble_accuracy(*alone, *gains),
             wilson(both_right + sum(gains), counts.examples),
         )
-        add("improvement", improvement(*alone, *gains), improvement_interval(*alone, *gains))
+        interval = improvement_interval(*alone, *gains)
+        add("improvement", improvement(*alone, *gains), np.where(enough, interval, np.nan))
         add("conversion_rate", conversion_rate(*alone, *gains), wilson(gains[0], only_1 + only_2))
         tables.append(pd.DataFrame(columns).assign(pair=range(len(index))))
     table = pd.concat(tables).sort_values("pair", kind="stable", ignore_index=True)

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from scipy.stats import binomtest
 from workflow.lib.run.files import read_sealed
 
 FAR = 0.1  # by how much a share must be higher to be far higher, beside three standard errors
+HALF = 0.5  # accuracy of answers above which their order is not doubted
+ALIKE, ENOUGH = 0.9, 20  # share of equal answers, and wrong images, from which models are the same
 MOST = 4000  # classes up to which permutations are looked at: time grows with their cube
 
 
@@ -62,6 +65,54 @@ def find_problems(logits: np.ndarray, labels: np.ndarray) -> list[str]:
         )
     elif logits.max() <= 0:
         found.append("none of its outputs is above 0; make sure that they are no distances")
+    return found
+
+
+def find_answer_problems(
+    models: Sequence[str], top: np.ndarray, labels: np.ndarray, controls: Mapping[str, str]
+) -> dict[str, str]:
+    """Find answers that are hardly those of a classifier of these labels, or another model's.
+
+    Parameters
+    ----------
+    models : sequence of str
+    top : ndarray of int64, shape (models, examples)
+        Class that each answers, or -1.
+    labels : ndarray of int64, shape (examples,)
+    controls : mapping of str to str
+        Of models that are known to have the weights of another, that one.
+
+    Returns
+    -------
+    dict of str to str
+        What is wrong with a model and what to do, to follow its name.
+    """
+    found, classes = {}, int(max(labels.max(), top.max())) + 1
+    for model, own in zip(models, top, strict=True):
+        accuracy = float((own == labels).mean())
+        if accuracy < HALF and classes <= MOST and len(labels) >= 2 * classes:
+            # Who gives no answer is as wrong in any order.
+            permuted = permuted_accuracy(np.where(own < 0, classes, own), labels, classes + 1)
+            if _is_far_higher(permuted, accuracy, len(labels)):
+                found[model] = (
+                    f"in another order of the classes its answers would be right on "
+                    f"{permuted:.1%} of the images, and as they stand on {accuracy:.1%}; give them "
+                    f"the dataset's order"
+                )
+    for second in range(len(models)):
+        a = controls.get(models[second], models[second])
+        for first in range(second):
+            b = controls.get(models[first], models[first])
+            either = (top[first] != labels) | (top[second] != labels)
+            if a == b or either.sum() < ENOUGH:
+                continue
+            alike = float((top[first] == top[second])[either].mean())
+            if alike > ALIKE and models[second] not in found:
+                found[models[second]] = (
+                    f"it answers as '{models[first]}' on {alike:.1%} of the images that either "
+                    f"gets wrong; if both have the same weights, let it be a control (category: "
+                    f"control, weights_of: {b}), or means count these weights twice"
+                )
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflow.lib.measures.statistics import mcnemar, share, wilson
+from workflow.lib.measures.statistics import mcnemar, paired_gain, share, wilson
 
 OUTCOMES = ("both_right", "both_wrong", "only_1", "only_2")
 PREVAILING = 0.99  # share of examples on which a model's top class must be that of the ensemble
@@ -87,6 +87,30 @@ def histogram(theta: np.ndarray, outcomes: np.ndarray, edges: np.ndarray) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
+def odds_test(only_1: int, only_2: int, rest_1: int, rest_2: int) -> float:
+    """Two-sided p of Fisher's (1922) exact test that a class is like the rest.
+
+    Of the examples that exactly one of two models gets right, the stronger model gets the larger
+    share everywhere. In a class, one of them specialises if its share there is another than among
+    all other examples.
+
+    Parameters
+    ----------
+    only_1, only_2 : int
+        Examples of the class that one model alone gets right, of either model.
+    rest_1, rest_2 : int
+        The same of all other examples.
+
+    Returns
+    -------
+    float
+        1 if either has no such example.
+    """
+    if not only_1 + only_2 or not rest_1 + rest_2:
+        return 1.0
+    return float(stats.fisher_exact([[only_1, only_2], [rest_1, rest_2]]).pvalue)
+
+
 def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
     """Compare two models on the examples of a class, or of a group of classes.
 
@@ -99,10 +123,12 @@ def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
     -------
     dict
         `examples`; the mean `theta` with its 95 % interval from Student's t-distribution over
-        examples; `only_1` and `only_2`, shares of the examples; both accuracies with Wilson's 95 %
-        intervals; and `p`, of McNemar's exact two-sided test that both models are right equally
-        often (McNemar 1947): the examples that exactly one gets right are then tosses of a fair
-        coin. Without examples all but their number are NaN, with one the interval of theta is.
+        examples; `only_1` and `only_2`, shares of the examples; `advantage`, the accuracy of model
+        1 minus that of model 2, with Wald's 95 % interval of paired differences; both accuracies
+        with Wilson's 95 % intervals; and `p`, of McNemar's exact two-sided test that both models
+        are right equally often (McNemar 1947): the examples that exactly one gets right are then
+        tosses of a fair coin. Without examples all but their number are NaN, with one the interval
+        of theta is.
     """
     examples = len(theta)
     only_1, only_2 = (int((outcomes == name).sum()) for name in ("only_1", "only_2"))
@@ -113,6 +139,9 @@ def summarise(theta: np.ndarray, outcomes: np.ndarray) -> dict[str, float]:
         half = stats.t.ppf(0.975, examples - 1) * theta.std(ddof=1) / np.sqrt(examples)
     row = {"examples": examples, "theta": mean, "theta_low": mean - half, "theta_high": mean + half}
     row |= {"only_1": share(only_1, examples), "only_2": share(only_2, examples)}
+    right = (np.isin(outcomes, ["both_right", only]) for only in ("only_1", "only_2"))
+    names = ("advantage", "advantage_low", "advantage_high")
+    row |= dict(zip(names, paired_gain(*right), strict=True))
     for member, only in ((1, only_1), (2, only_2)):
         row[f"accuracy_{member}"] = share(both + only, examples)
         row[f"accuracy_{member}_low"], row[f"accuracy_{member}_high"] = wilson(

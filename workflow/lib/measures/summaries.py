@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from workflow.lib.measures.bases import X, average, compare, two_way_mean
 from workflow.lib.measures.specialisation import histogram, prevailing
 from workflow.lib.measures.statistics import fit_line, mean_interval, share
 from workflow.lib.probes.dimensions import dimensions_needed
-from workflow.lib.study.categories import BASE, CATEGORIES
+from workflow.lib.study.categories import ORDER
 
-X = "error_inconsistency"
 QUANTITIES = ("improvement", "ensemble_accuracy", "conversion_rate")
 """What figure 2 sets against it."""
 
@@ -19,8 +19,10 @@ ALL = 100  # per cent of the base's features
 PRECISION = "average_precision"
 
 
-def models_and_means(pairs: pd.DataFrame, combination: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Choose the main models, as compared with the base, and average each category.
+def models_and_means(
+    pairs: pd.DataFrame, combination: str, columns: Sequence[str], bases: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Choose the main models, as compared with each base, and average bases and categories.
 
     Parameters
     ----------
@@ -30,42 +32,49 @@ def models_and_means(pairs: pd.DataFrame, combination: str, columns: Sequence[st
         Which combination of two models to take.
     columns : sequence of str
         Quantities, fractions from 0 to 1. Each has its `_low` and `_high` in `pairs`.
+    bases : sequence of str
+        Keys of the models that each serve as the base; none for the base alone.
 
     Returns
     -------
     DataFrame
-        `what` is "model" (one row a pair with the base, named after the other model) or "mean" (one
-        row a category that has a model), in order of divergence; then `category`, `base`, `model`,
-        `name`, `models` (how many), and each quantity with its interval: of a model as in `pairs`,
-        of a category's mean as `mean_interval` has it.
+        `what` is "model" (one row a model, its mean over bases), "mean" (one row a category that
+        has a model) or, where there are several bases, "base" (one row a category and base, the
+        mean over models), in order of divergence; then `category`, `base`, `model`, `name`, `bases`
+        and `models` (how many), and each quantity with `_low` and `_high`: of a model those in
+        `pairs`, or with several bases the least and the greatest of them; of a category's mean as
+        `two_way_mean` has it.
     """
-    rows = pairs[pairs["with_base"] & pairs["main"] & (pairs["combination"] == combination)]
-    base_second = rows["category_2"] == BASE
-    measured = [column + end for column in columns for end in ("", "_low", "_high")]
-    models = pd.DataFrame(
-        {
-            "what": "model",
-            "category": rows["category"],
-            "base": rows["model_2"].where(base_second, rows["model_1"]),
-            "model": rows["model_1"].where(base_second, rows["model_2"]),
-            "name": rows["name_1"].where(base_second, rows["name_2"]),
-            "models": 1,
-        }
-    ).join(rows[measured])
-    models = models.sort_values(
-        "category", key=lambda names: names.map(CATEGORIES.index), kind="stable"
-    )
-    means = [
-        {"what": "mean", "category": category, "models": len(group)}
-        | {
-            column + end: value
-            for column in columns
-            for end, value in zip(("", "_low", "_high"), mean_interval(group[column]), strict=True)
-        }
-        for category, group in models.groupby("category", sort=False)
-    ]
-    table = pd.concat([models, pd.DataFrame(means, columns=models.columns)], ignore_index=True)
-    return table.astype({"models": "Int64"})
+    ends = [column + end for column in columns for end in ("", "_low", "_high")]
+    compared = compare(pairs, combination, ends, bases)
+    several = len(compared.bases) > 1
+    models = compared.models.assign(
+        what="model", base=compared.bases[0] if compared.bases else None,
+        bases=len(compared.bases), models=1,
+    )  # fmt: skip
+    means, by_base = [], []
+    for column in columns:
+        values = compared.values[column]
+        models[column] = average(values)
+        for end, extreme in (("_low", np.fmin), ("_high", np.fmax)):
+            own = values if several else compared.values[column + end]
+            models[column + end] = extreme.reduce(own, axis=0) if len(own) else np.nan
+    for category, group in models.groupby("category", sort=False):
+        row = {"what": "mean", "category": category, "bases": len(compared.bases)}
+        row["models"] = len(group)
+        for column in columns:
+            own = two_way_mean(compared.values[column][:, group.index])
+            row |= dict(zip((column, f"{column}_low", f"{column}_high"), own, strict=True))
+        means.append(row)
+        for place, base in enumerate(compared.bases if several else []):
+            own = {column: compared.values[column][place, group.index] for column in columns}
+            known = int((~np.isnan(own[columns[0]])).sum())
+            row = {"what": "base", "category": category, "base": base, "bases": 1, "models": known}
+            by_base.append(row | {k: average(v[:, None])[0] for k, v in own.items()})
+    order = ["what", "category", "base", "model", "name", "bases", "models", *ends]
+    parts = [models, *(pd.DataFrame(rows) for rows in (means, by_base) if rows)]
+    table = pd.concat(parts, ignore_index=True).reindex(columns=order)
+    return table.astype({"bases": "Int64", "models": "Int64"})
 
 
 def add_fits(table: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +235,7 @@ def transferred(
     } | {frozenset([base]): 0.0}
     by_key = models.set_index("model")
     alone = means[means["model_2"].isna()].set_index("model_1")[PRECISION]
-    order = (BASE, *CATEGORIES).index
+    order = ORDER.index
     rows = []
     for row in means.to_dict("records"):
         keys = [row["model_1"]] if pd.isna(row["model_2"]) else [row["model_1"], row["model_2"]]
@@ -264,5 +273,5 @@ def _with_categories(models: pd.DataFrame, x: str | None, column: str) -> pd.Dat
         for key, group in models.groupby(keys, sort=False)
     ]
     table = pd.concat([models.assign(what="model"), pd.DataFrame(means)], ignore_index=True)
-    order = table["category"].map(CATEGORIES.index)
+    order = table["category"].map(ORDER.index)
     return table.loc[order.sort_values(kind="stable").index]

@@ -1,19 +1,18 @@
 """Networks with public weights, by timm's and open_clip's names of them.
 
 Their preprocessing is known without a network, from the tables that both libraries carry. Weights
-come from a file, or from the hub into its own cache; nothing is unpickled.
+come from a file, from a package, or from the hub into its own cache.
 """
 
-import argparse
-import contextlib
 import difflib
 import errno
 import functools
+import importlib.util
 import logging
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,18 +20,20 @@ from workflow.lib.data.files import check_path
 from workflow.lib.run.errors import InputError
 
 if TYPE_CHECKING:  # a study is planned in every process, most of which need no torch
-    from torch import nn
+    pass
 
 log = logging.getLogger("uncorrelated")
 
 LOCAL = "local-dir:"
+PACKAGE = "package:"
+"""Of a file of weights: that it lies in an installed package, such as `package:<name>/<file>`."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """Names of weights files beside a config.json, as timm looks for them."""
 
 TIMEOUT = 10  # seconds to reach the hub in
 
 
-def _timm(entry: Mapping) -> tuple[str, dict, dict]:
+def timm_settings(entry: Mapping) -> tuple[str, dict, dict]:
     """Look up a network of timm.
 
     Returns
@@ -66,7 +67,7 @@ def _timm(entry: Mapping) -> tuple[str, dict, dict]:
     if not is_model(architecture):
         raise InputError(f"timm knows no '{name}'{_nearest(name, [*public, *timm.list_models()])}")
     if name not in tagged and (tag or "checkpoint" not in entry):
-        has = f"timm has weights of {architecture} as {_listed(tagged)}"
+        has = f"timm has weights of {architecture} as {listed(tagged)}"
         if not tagged:
             has = f"timm has no weights of {architecture}: name a file of them as `checkpoint`"
         what = f"there is no '{name}'" if tag else f"'{name}' does not say which weights"
@@ -92,18 +93,19 @@ def _local_settings(folder: Path) -> tuple[str, dict, dict]:
     except FileNotFoundError as error:
         raise InputError(f"{LOCAL}{folder} holds no config.json, as timm writes it") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     if not known:
         raise InputError(f"{folder}/config.json: timm knows no architecture '{name}'")
     settings = {key: value for key, value in settings.items() if key not in ("file", "source")}
     return name, {"architecture": name, **settings}, options
 
 
-def _unreadable(folder: Path, error: Exception) -> InputError:
+def unreadable(folder: Path, error: Exception) -> InputError:
+    """Say that timm's settings in a folder cannot be read."""
     return InputError(f"cannot read {folder}/config.json as timm's: {error!r}")
 
 
-def _open_clip(entry: Mapping) -> tuple[dict, dict[str, dict]]:
+def clip_settings(entry: Mapping) -> tuple[dict, dict[str, dict]]:
     """Look up a network of open_clip.
 
     Returns
@@ -132,7 +134,7 @@ def _open_clip(entry: Mapping) -> tuple[dict, dict[str, dict]]:
     tags = [tag] if tag else [own.partition("/")[2] for own in tagged]
     weights = {own: get_pretrained_cfg(architecture, own) for own in tags}
     if (tag and not weights[tag]) or (not tag and "checkpoint" not in entry):
-        has = f"open_clip has weights of {architecture} as {_listed(tagged)}"
+        has = f"open_clip has weights of {architecture} as {listed(tagged)}"
         if not tagged:
             has = f"open_clip has no weights of {architecture}: name a file of them as `checkpoint`"
         what = f"there is no '{name}'" if tag else f"'{name}' does not say which weights"
@@ -145,7 +147,7 @@ def _open_clip(entry: Mapping) -> tuple[dict, dict[str, dict]]:
         raise InputError(
             f"'{name}' does not say which activation the weights in `checkpoint` need, and "
             f"open_clip's weights of it differ in that; name the tag that they are of or come "
-            f"from, such as {_listed(list(quick.values()))}"
+            f"from, such as {listed(list(quick.values()))}"
         )
     if True in quick:
         config["quick_gelu"] = True
@@ -154,10 +156,11 @@ def _open_clip(entry: Mapping) -> tuple[dict, dict[str, dict]]:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {_listed(near)}?" if near else ""
+    return f"; did you mean {listed(near)}?" if near else ""
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Name all: `a, b or c`."""
     return ", ".join(names[:-1]) + " or " * (len(names) > 1) + names[-1]
 
 
@@ -180,13 +183,13 @@ def local_files(folder: str | os.PathLike) -> list[str]:
         str(path) for end in (".safetensors", ".pth", ".bin") for path in folder.glob(f"*{end}")
     ]
     if len(found) != 1:
-        has = f"holds {_listed(sorted(found))}" if found else "holds no weights"
+        has = f"holds {listed(sorted(found))}" if found else "holds no weights"
         raise InputError(f"{LOCAL}{folder} {has}; name the weights file {WEIGHTS[0]}")
     return [str(settings), *found]
 
 
 def weights_files(recipe: Mapping) -> str | list[str]:
-    """Name the files that a public network's weights are in; none if they are the hub's.
+    """Name the files that a public network's weights are in; none of the hub's or a package's.
 
     Raises
     ------
@@ -195,11 +198,15 @@ def weights_files(recipe: Mapping) -> str | list[str]:
     """
     if recipe.get("timm", "").startswith(LOCAL) and "checkpoint" not in recipe:
         return local_files(recipe["timm"])
-    return check_path(recipe["checkpoint"], "checkpoint") if "checkpoint" in recipe else []
+    public = "timm" in recipe or "open_clip" in recipe
+    # A package is pinned; where it lies is another place in each environment.
+    if "checkpoint" not in recipe or (public and recipe["checkpoint"].startswith(PACKAGE)):
+        return []
+    return check_path(recipe["checkpoint"], "checkpoint")
 
 
 def fetch(recipe: Mapping, entry: str) -> str:
-    """Load the weights of a public network from the hub, unless its cache has them.
+    """Load the weights of a public network from the hub, unless its cache or a package has them.
 
     Parameters
     ----------
@@ -211,25 +218,39 @@ def fetch(recipe: Mapping, entry: str) -> str:
     Returns
     -------
     str
-        The file in the hub's cache.
+        The file in the hub's cache, or in the package.
 
     Raises
     ------
     InputError
-        If the hub cannot be reached, or does not give the file; it says what to place where.
+        If the hub cannot be reached, or does not give the file; it says what to place where. If
+        there is no such package, or no such file in it.
     """
+    if recipe.get("checkpoint", "").startswith(PACKAGE):
+        return _from_package(recipe["checkpoint"].removeprefix(PACKAGE), entry)
     if "open_clip" in recipe:
-        [known] = _open_clip(recipe)[1].values()
+        [known] = clip_settings(recipe)[1].values()
         repository, _, name = known["hf_hub"].rpartition("/")
         name = name or "open_clip_pytorch_model.bin"
         names = [f"{Path(name).stem}.safetensors", name]
         names[0] = names[0].replace("open_clip_pytorch_model", "open_clip_model")
         return _from_hub(repository, names, entry)
-    _, known, _ = _timm(recipe)
+    _, known, _ = timm_settings(recipe)
     if known.get("hf_hub_id"):
         name = known.get("hf_hub_filename")
         return _from_hub(known["hf_hub_id"], [name] if name else WEIGHTS[:2], entry)
     return _from_url(known["url"], entry)
+
+
+def _from_package(name: str, entry: str) -> str:
+    """Find a file in an installed package, whose code is not run."""
+    package, _, file = name.partition("/")
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    for folder in found.submodule_search_locations or [] if found else []:
+        if Path(folder, file).is_file():
+            return str(Path(folder, file))
+    what = f"holds no {file}" if found else "is not installed"
+    raise InputError(f"{entry}.checkpoint: the package {package} {what}")
 
 
 def _from_hub(repository: str, names: Sequence[str], entry: str) -> str:
@@ -245,7 +266,7 @@ def _from_hub(repository: str, names: Sequence[str], entry: str) -> str:
 
     cached = [try_to_load_from_cache(repository, name) for name in names]
     cached = [path for path in cached if isinstance(path, str)]
-    reason = f"it has no {_listed(names)}"
+    reason = f"it has no {listed(names)}"
     try:
         for name in names:
             try:
@@ -287,144 +308,3 @@ def _from_url(url: str, entry: str) -> str:
                 f"as {entry}.checkpoint, or copy it to {place}"
             ) from error
     return str(place)
-
-
-def load(
-    recipe: Mapping, path: str | os.PathLike, entry: str
-) -> tuple[dict, "nn.Module", dict[str, "nn.Module"]]:
-    """Build a public network and fill it with the weights of a file.
-
-    Parameters
-    ----------
-    recipe : mapping
-        `timm` or `open_clip`, and of timm's `options` if wanted.
-    path
-        File of weights, from timm or open_clip or their hub: safetensors, or tensors stored by
-        torch.
-    entry : str
-        Where the study names it.
-
-    Returns
-    -------
-    made : dict
-        What `networks.create` needs to build it again, to be added to its recipe, and of timm's
-        its number of `outputs`.
-    network : nn.Module
-        The classifier, or the image tower.
-    parts : dict of str to nn.Module
-        What else to store: of open_clip the text tower.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, cannot be read as tensors alone, holds two sets of weights, or does
-        not fit the network.
-    """
-    name = recipe.get("timm") or recipe["open_clip"]
-    if not Path(path).is_file():
-        raise InputError(f"{entry}: there is no checkpoint {path}")
-    try:
-        _check_sets(str(path))
-        return (_load_timm if "timm" in recipe else _load_clip)(recipe, str(path))
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged file or another network's brings about
-        from workflow.lib.models.networks import reason
-
-        problem = "\n".join(reason(error).splitlines()[:9])
-        raise InputError(
-            f"{entry}: the weights in {path} cannot be loaded into {name}: {problem}\n"
-            f"The file must hold tensors and nothing else (best as .safetensors), and be of that "
-            f"network"
-        ) from error
-
-
-def _check_sets(path: str) -> None:
-    """Refuse a file with two sets of weights; the tensors themselves are not kept."""
-    import torch
-
-    from workflow.lib.models.networks import check_sets
-
-    if path.endswith(".safetensors"):
-        return
-    with torch.serialization.safe_globals([argparse.Namespace]):  # which timm's trainings store
-        check_sets(torch.load(path, map_location="meta", weights_only=True), path)
-
-
-def _load_timm(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
-    import timm
-    from timm.models import load_state_dict
-
-    name, settings, options = _timm({"checkpoint": path, **recipe})
-    tensors = load_state_dict(path)  # by weights_only
-    # A network that was fine-tuned has as many outputs as its last layer.
-    classifier = settings.get("classifier") or ()
-    last = classifier if isinstance(classifier, str) else next(iter(classifier), "")
-    weight = tensors.get(f"{last}.weight")
-    outputs = settings["num_classes"] if weight is None else len(weight)
-    del tensors, weight
-    arguments = {key: value for key, value in options.items() if key != "pretrained_cfg"}
-    # As a file, and with that many classes, so that timm loads all of it or fails.
-    settings = {**settings, "file": path, "num_classes": outputs, "custom_load": False}
-    with _watching() as missing:
-        network = timm.create_model(
-            name.partition(".")[0],
-            pretrained=True,
-            pretrained_cfg=settings,
-            num_classes=outputs,
-            in_chans=len(recipe["input"]["mean"]),
-            **arguments,
-        )
-    if missing:
-        raise InputError(f"{path} lacks {len(missing)} tensors of {name}, such as {missing[0]}")
-    return {"architecture": name, "options": options, "outputs": outputs}, network, {}
-
-
-@contextlib.contextmanager
-def _watching() -> Iterator[list[str]]:
-    """Gather the names of tensors that are missing where a module is filled.
-
-    timm fills some architectures (such as DLA) leniently, and keeps to itself what it has missed.
-    """
-    from torch import nn
-
-    missing, original = [], nn.Module.load_state_dict
-
-    def load(module, *arguments, **options):
-        result = original(module, *arguments, **options)
-        missing.extend(result.missing_keys)
-        return result
-
-    nn.Module.load_state_dict = load
-    try:
-        yield missing
-    finally:
-        nn.Module.load_state_dict = original
-
-
-def _load_clip(recipe: Mapping, path: str) -> tuple[dict, "nn.Module", dict]:
-    import open_clip
-
-    from workflow.lib.models.clip import TextTower, whole_model
-
-    config, _ = _open_clip({"checkpoint": path, **recipe})
-    model = whole_model(config)
-    if "checkpoint" in recipe:
-        _check_shapes(model, path)
-    open_clip.load_checkpoint(model, path)  # strictly, and by weights_only
-    return {"clip": config}, model.visual, {"clip": TextTower(model)}
-
-
-def _check_shapes(model: "nn.Module", path: str) -> None:
-    """Refuse a file whose tensors open_clip would resample: position embeddings of other sizes."""
-    from open_clip.convert import convert_state_dict
-    from open_clip.factory import load_state_dict
-
-    expected = model.state_dict()
-    for key, tensor in convert_state_dict(model, load_state_dict(path)).items():
-        own = expected.get(key, expected.get(f"text.{key}"))  # as older files name it
-        if own is not None and own.shape != tensor.shape and tensor.numel() > 1:
-            raise ValueError(
-                f"{key} has the shape {tuple(tensor.shape)} instead of {tuple(own.shape)}, so they "
-                f"are of another image size, text length or network"
-            )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from workflow.lib.models.hub import LOCAL, _listed, _open_clip, _timm, _unreadable
+from workflow.lib.models.hub import LOCAL, clip_settings, listed, timm_settings, unreadable
 from workflow.lib.run.errors import InputError
 
 
@@ -34,7 +34,7 @@ def preprocessing(entry: Mapping) -> dict:
         return _clip_preprocessing(entry)
     from timm.data import resolve_data_config
 
-    settings = _timm(entry)[1]
+    settings = timm_settings(entry)[1]
     try:
         config = resolve_data_config(pretrained_cfg=settings)
         mean = [float(value) for value in config["mean"]]
@@ -49,17 +49,17 @@ def preprocessing(entry: Mapping) -> dict:
             "std": [float(value) for value in config["std"]],
         }
     except (LookupError, TypeError, ValueError) as error:
-        raise _unreadable(Path(entry["timm"].removeprefix(LOCAL)), error) from error
+        raise unreadable(Path(entry["timm"].removeprefix(LOCAL)), error) from error
 
 
 def _clip_preprocessing(entry: Mapping) -> dict:
-    config, weights = _open_clip(entry)
+    config, weights = clip_settings(entry)
     images = [_clip_image(config, known) for known in weights.values() or ({},)]
     name = entry["open_clip"]
     if weights:
         keys = {key for image in images for key in image}
         unknown = {key for key in keys if any(x.get(key) != images[0].get(key) for x in images)}
-        tags = _listed([f"{name}/{tag}" for tag in weights])
+        tags = listed([f"{name}/{tag}" for tag in weights])
         why = f"open_clip's weights of {name} differ in that; name their tag ({tags}), or"
     else:
         unknown, why = {"interpolation", "mean", "std"}, f"open_clip has no weights of {name};"

@@ -48,13 +48,19 @@ def missing_files(study) -> list[str]:
     ----------
     study : Study
     """
-    return [
-        f"models.{key}.logits: there is no file {network.recipe['logits']}; the command "
-        f"`snakemake --cores 1 --configfile <yours> -- results/{study.name}/template/images.csv` "
-        f"lists the images whose logits it must hold, and classes.csv beside it the order of the "
-        f"classes"
+    kinds = {"external": "logits", "answers": "answers"}
+    outputs = [
+        (key, kind, network.recipe[kind])
         for key, network in study.networks.items()
-        if network.rule == "external" and not os.path.isfile(network.recipe["logits"])
+        if (kind := kinds.get(network.rule))
+    ]
+    return [
+        f"models.{key}.{kind}: there is no file {path}; the command "
+        f"`snakemake --cores 1 --configfile <yours> -- results/{study.name}/template/images.csv` "
+        f"lists the images whose {kind} it must hold, and classes.csv beside it the order of the "
+        f"classes"
+        for key, kind, path in outputs
+        if not os.path.isfile(path)
     ]
 
 

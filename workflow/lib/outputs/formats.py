@@ -79,6 +79,60 @@ def holds_features(path: str | os.PathLike) -> bool:
         return True  # its job will say what is wrong
 
 
+def shape_of(
+    path: str | os.PathLike, classes: Sequence[str] | None
+) -> tuple[int | None, int | None, bool]:
+    """Say how large a file's logits are, without reading them.
+
+    Parameters
+    ----------
+    path
+        As of `arrays_of`.
+    classes : sequence of str, optional
+        Class names in the study's order, to check the headings of a .csv file by.
+
+    Returns
+    -------
+    rows, columns : int or None
+        None for what takes long to find out.
+    has_ids : bool
+
+    Raises
+    ------
+    InputError
+        If there are no such logits, as far as that shows from outside.
+    """
+    refuse_special(path)
+    suffix = Path(path).suffix
+    try:
+        if suffix == ".csv":
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                heading = [name.strip() for name in next(csv.reader(file), [])]
+            named = _columns(path, heading, classes)[0] if classes else None
+            return None, None, named is not None
+        if suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                members = [name for name in archive.namelist() if name.endswith(".npy")]
+                shapes = {name[:-4]: _header(archive, name)[0] for name in members}
+        elif suffix == ".npy":
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            shapes = {"logits": array.shape} if isinstance(array, np.ndarray) else {}
+        else:
+            with h5py.File(path, "r") as file:
+                shapes = {name: getattr(file[name], "shape", None) or () for name in file}
+    except (*DAMAGED, KeyError) as error:
+        raise unreadable(path, error) from error
+    if "logits" not in shapes:
+        names = ", ".join(sorted(shapes)) or "nothing"
+        raise InputError(f"{path} holds {names}, but no array `logits`; give it that name")
+    if len(shapes["logits"]) != 2:
+        raise InputError(
+            f"{path}: logits has the shape {shapes['logits']}; it must have two axes, images and "
+            f"classes"
+        )
+    return *shapes["logits"], bool({*ID} & {*shapes})
+
+
 def _npy(path: str | os.PathLike, _: Sequence[str]) -> Iterator[dict]:
     try:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)

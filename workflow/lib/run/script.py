@@ -70,15 +70,8 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     logging.captureWarnings(True)
-    arguments = dict(snakemake.params.items())
-    arguments |= arguments.pop("settings", {})
-    arguments["threads"] = snakemake.threads
-    for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
-        arguments.pop(name, None)
-    for name, files in (*snakemake.input.items(), *snakemake.output.items()):
-        arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
     try:
-        function(**arguments)
+        function(**arguments_of(function, snakemake))
         log.info(
             "Processor seconds: %.2f, of which importing: %.2f", _processor_seconds(), imported
         )
@@ -96,6 +89,18 @@ def _processor_seconds() -> float:
     """Take what this process has used so far, and the children that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def arguments_of(function: Callable[..., None], job: Any) -> dict[str, Any]:
+    """Give the arguments of a rule's function: a job's inputs, outputs, parameters and threads."""
+    arguments = dict(job.params.items())
+    arguments |= arguments.pop("settings", {})
+    arguments["threads"] = job.threads
+    for name in {"threads", "code"} - inspect.signature(function).parameters.keys():
+        arguments.pop(name, None)
+    for name, files in (*job.input.items(), *job.output.items()):
+        arguments[name] = str(files) if isinstance(files, str) else [str(file) for file in files]
+    return arguments
 
 
 def what_is_full(error: BaseException | None) -> str | None:

@@ -6,26 +6,23 @@ other than the figure, or knows the configuration.
 
 import logging
 import os
-import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.path import Path
-from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 
+from workflow.lib.measures.references import FLOOR, PAPER
 from workflow.lib.measures.statistics import fit_line
 from workflow.lib.run.files import replacing
 from workflow.lib.show.fonts import lend_letters
 from workflow.lib.show.style import BY_CATEGORY, INK, LOOKS
+from workflow.lib.study.categories import CATEGORIES, CONTROL
 
 FAINT = {"alpha": 0.6, "edgecolor": "white", "linewidth": 0.3, "legend": False}
 """How a single model's marker looks, as keywords of seaborn's functions."""
@@ -35,6 +32,11 @@ LINE = {"linewidth": 0.8, "zorder": 1}
 STAR = {"marker": "*", "s": 56, "edgecolor": "black", "linewidth": 0.4, "legend": False}
 """How a category's mean looks."""
 
+TICK = {"marker": "|", "s": 40, "linewidth": 0.7, "alpha": 0.55}
+DOT = {"marker": ".", "s": 10, "linewidth": 0, "alpha": 0.55}
+"""How a category's mean with one of several bases looks, in a row and in a plane."""
+
+X = "error_inconsistency"
 PITCH = 1.3  # of rows of which seaborn's swarms take up 0.8
 
 # What would make two files of the same figure differ, or says nothing.
@@ -82,10 +84,16 @@ def in_percent(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return table.assign(**{name: 100 * table[name] for name in known})
 
 
+def strip_height(table: pd.DataFrame) -> float:
+    """Inches that a strip needs: more where the axis is wider, and models stand closer."""
+    return 3.1 if table["what"].isin([FLOOR, PAPER]).any() else 2.3
+
+
 def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     """Draw each model as a marker in its category's row, and the category's mean as a star below.
 
-    The means stand as numbers on the right. An interval too wide for the panel runs off it.
+    The means stand as numbers on the right, and where there are several bases, the means with each
+    of them as ticks on the star. An interval too wide for the panel runs off it.
 
     Parameters
     ----------
@@ -95,7 +103,8 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     column : str
         In the unit that is drawn.
     """
-    rows = list(table.loc[table["what"] == "mean", "category"])  # with a value or without
+    named = set(table.loc[table["what"].isin(["mean", PAPER]), "category"])
+    rows = [category for category in CATEGORIES if category in named]  # with a value or without
     models, means = _models_and_means(table, [column])
     means = means.assign(row=[PITCH * rows.index(name) + 0.55 for name in means["category"]])
     ax.set_yticks(PITCH * np.arange(len(rows)), [LOOKS[category].name for category in rows])
@@ -103,27 +112,59 @@ def draw_strip(ax: Axes, table: pd.DataFrame, column: str) -> None:
     for category, own in models.groupby("category"):
         place = np.full(len(own), PITCH * rows.index(category))
         look = {"color": LOOKS[category].colour, "marker": LOOKS[category].marker}
-        look |= {"size": min(3.9, 12 / len(own) ** 0.5)} | FAINT
+        look |= {"size": min(3.9, 10 / len(own) ** 0.5)} | FAINT
         rule = {"orient": "y", "native_scale": True, "warn_thresh": 1, "ax": ax}
         sns.swarmplot(x=own[column], y=place, **rule, **look)
+    ends = {column + end: means[column + end] for end in ("_low", "_high")}
+    means = means.assign(**{n: own.where(means["models"] >= SEVERAL) for n, own in ends.items()})
+    bases = _with_each_base(table, [column])
+    places = dict(zip(means["category"], means["row"], strict=True))
+    bases = bases[bases["category"].isin(places)]
+    colours = [LOOKS[category].colour for category in bases["category"]]
+    ax.scatter(bases[column], bases["category"].map(places), c=colours, zorder=2, **TICK)
     draw_means(ax, means, column, "row")
     for mean in means.to_dict("records"):
         half = mean[f"{column}_high"] - mean[column]
         text = f"{mean[column]:.1f}" + ("" if np.isnan(half) else f" ± {half:.1f}")
         _write_beside(ax, mean["row"], text)
     _write_beside(ax, -0.55, "★ mean")
+    beside = _draw_references(ax, table.dropna(subset=[column]), column, rows)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
     ax.grid(axis="x")
     ax.set_ylabel("")
     _set_limits(ax, models, means, x=column)
+    if len(models) and len(beside):
+        (low, high), room = ax.get_xlim(), 0.04 * np.ptp([*models[column], *beside])
+        ax.set_xlim(min(low, beside.min() - room), max(high, beside.max() + room))
+
+
+def _draw_references(ax: Axes, table: pd.DataFrame, column: str, rows: list[str]) -> np.ndarray:
+    """Draw the noise floor as lines, and published means as hollow stars; gives their places."""
+    floor, paper = (table.loc[table["what"] == what] for what in (FLOOR, PAPER))
+    line = {"color": LOOKS[CONTROL].colour, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+    for value in floor[column]:
+        ax.axvline(value, **line)
+    if len(floor) and column == X:
+        text = {"ha": "right", "va": "top", "fontsize": 5.5, "color": LOOKS[CONTROL].colour}
+        ax.text(floor[column].max(), -0.5, "same weights, \nother code ", **text)
+    places = [PITCH * rows.index(category) for category in paper["category"]]
+    colours = [LOOKS[category].colour for category in paper["category"]]
+    looks = {"marker": "*", "s": 50, "facecolors": "white", "linewidths": 0.8, "zorder": 3}
+    ax.scatter(paper[column], np.add(places, 0.55), edgecolors=colours, **looks)
+    for place, value in zip(places, paper[column], strict=True):
+        _write_beside(ax, place + 0.05, f"☆ {value:.1f}")
+    if len(paper):
+        _write_beside(ax, -1.05, "☆ paper")
+    return np.append(floor[column], paper[column]).astype(float)
 
 
 def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """Draw each model as a faint marker, each category's mean as a star, and a line if one fits.
 
-    An interval too wide for the panel runs off it. Intervals of two models (t = 12.7) would cross
-    it and say nothing: they are left out.
+    Where there are several bases, a dot is the mean of a category with one of them. An interval too
+    wide for the panel runs off it. Intervals of two models (t = 12.7) would cross it and say
+    nothing: they are left out.
 
     Parameters
     ----------
@@ -135,7 +176,11 @@ def draw_scatter(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
     """
     models, means = _models_and_means(table, [x, y])
     draw_points(ax, models, x, y, line=True)
-    ends = {f"{name}_high": means[f"{name}_high"].where(means["models"] > 2) for name in (x, y)}
+    several = means["models"] >= SEVERAL
+    ends = {f"{name}_high": means[f"{name}_high"].where(several) for name in (x, y)}
+    bases = _with_each_base(table, [x, y])
+    colours = [LOOKS[category].colour for category in bases["category"]]
+    ax.scatter(bases[x], bases[y], c=colours, zorder=2, **DOT)
     draw_means(ax, means.assign(**ends), x, y)
     _set_limits(ax, models, means, x=x, y=y)
 
@@ -203,77 +248,20 @@ def draw_means(ax: Axes, means: pd.DataFrame, x: str, y: str) -> None:
     sns.scatterplot(means, x=x, y=y, hue="category", palette=palette, zorder=4, ax=ax, **STAR)
 
 
-def label_points(ax: Axes, points: pd.DataFrame, x: str, y: str) -> None:
-    """Write names beside points, where they cover least of what is drawn.
-
-    Call it last, when everything else has its place.
-
-    Parameters
-    ----------
-    ax : Axes
-    points : DataFrame
-        With a column `name`.
-    x, y : str
-        Columns.
-    """
-    points = points.dropna(subset=[x, y])
-    if points.empty:
-        return
-    ax.figure.draw_without_rendering()
-    taken, boxes = _ink(ax), []  # (dots, 2), pixels
-    pixel = 72 / ax.figure.dpi  # in points
-    for point in points.to_dict("records"):
-        xy = point[x], point[y]
-        text = ax.annotate(
-            textwrap.fill(point["name"], 18),
-            xy,
-            xytext=(0, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=6,
-            arrowprops={
-                "arrowstyle": "-",
-                "linewidth": 0.5,
-                "color": INK,
-                "shrinkA": 0,
-                "shrinkB": 2,
-            },
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "none", "edgecolor": "none"},
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            zorder=5,
-            in_layout=False,
-        )
-        anchor = ax.transData.transform(xy)
-        half = Text.get_window_extent(text).size / 2  # the annotation's own includes the leader
-        places = list(_places(anchor, half, 1 / pixel))
-        costs = [
-            _cost(ax, taken, centre - half, centre + half)
-            + _crossed(anchor, centre, boxes)
-            + np.abs(centre - anchor).max() * pixel / 2
-            for centre in places
-        ]
-        centre = places[np.argmin(costs)]
-        text.set_position((centre - anchor) * pixel)
-        # So dense that to cover a label costs more than to cover anything else.
-        across = np.stack(np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-1, 1, 20)), axis=-1)
-        leader = np.linspace(anchor, centre, 20)
-        boxes.append((centre - half, centre + half))
-        taken = np.concatenate([taken, centre + across.reshape(-1, 2) * half, leader])
-
-
 def category_keys(categories: Iterable[str], **looks) -> list[Line2D]:
     """Explain the markers of categories, in order of divergence.
 
     Parameters
     ----------
     categories : iterable of str
-        Each may come more than once.
+        Each may come more than once. A single one needs no key.
     **looks
         Keywords of `Line2D` that differ from those of a faint marker.
     """
     looks = {"alpha": 0.6, "markersize": 3.9, "markeredgewidth": 0.3} | looks
     shown = [LOOKS[name] for name in LOOKS if name in set(categories)]
+    if len(shown) < 2:
+        return []  # there is nothing to tell apart
     return [
         marker_key(name, color=colour, marker=marker, markeredgecolor="white", **looks)
         for name, colour, marker in shown
@@ -285,20 +273,30 @@ def marker_key(label: str, **looks) -> Line2D:
     return Line2D([], [], label=label, **{"linestyle": "none"} | looks)
 
 
-MEAN_KEY = marker_key(
-    "Mean and 95 % interval",
-    marker="*",
-    color="white",
-    markersize=7.5,
-    markeredgecolor="black",
-    markeredgewidth=0.4,
-)
-"""Explains the stars."""
+def mean_keys(table: pd.DataFrame) -> list[Line2D]:
+    """Explain the stars of a table of models and means, as far as there are any.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With `what`, `category` and `models`; only means of several models are told from models.
+    """
+    means = table[table["what"] == "mean"]
+    if means.empty:
+        return []
+    label = "Mean and 95 % interval" if (means["models"] >= SEVERAL).any() else "Mean"
+    looks = {"color": "white", "markersize": 7.5, "markeredgecolor": "black"}
+    return [marker_key(label, marker="*", markeredgewidth=0.4, **looks)]
+
+
+SEVERAL = 3
+"""Models of which a mean has an interval: that of two (t = 12.7) would say nothing."""
 
 
 def add_legend(figure: Figure, handles: list[Line2D]) -> None:
-    """Put a legend above all panels, on one line."""
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    """Put a legend above all panels, on one line, if there is anything to explain."""
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def save(figure: Figure, *paths: str | os.PathLike) -> None:
@@ -346,6 +344,11 @@ def _models_and_means(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataF
     return known[known["what"] == "model"], known[known["what"] == "mean"]
 
 
+def _with_each_base(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Give the rows of categories with each base that have a value in all columns."""
+    return table[table["what"] == "base"].dropna(subset=columns)
+
+
 def _write_beside(ax: Axes, row: float, text: str) -> None:
     ax.text(1.03, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=6.5)
 
@@ -363,39 +366,3 @@ def _set_limits(ax: Axes, models: pd.DataFrame, means: pd.DataFrame, **axes: str
         high = min(high + room, np.nanmax([high, *means[f"{column}_high"]]))
         margin = 0.2 * room
         ax.set(**{f"{axis}lim": (low - margin, high + margin)})
-
-
-def _ink(ax: Axes) -> np.ndarray:
-    """Sample what is drawn: dots along the lines, and as many markers, in pixels, (dots, 2)."""
-    lines = [line.get_path().interpolated(50) for line in ax.lines]
-    bars = [bars for bars in ax.collections if isinstance(bars, LineCollection)]
-    segments = [segment for own in bars for segment in own.get_segments() if len(segment)]
-    dots = [path.vertices for path in lines + [Path(own).interpolated(50) for own in segments]]
-    dots += [
-        np.repeat(points.get_offsets(), 10, axis=0)
-        for points in ax.collections
-        if points not in bars
-    ]
-    return ax.transData.transform(np.concatenate(dots))
-
-
-def _places(anchor: np.ndarray, half: np.ndarray, point: float) -> Iterator[np.ndarray]:
-    """Propose centres for a label around what it names, the nearest first, in pixels."""
-    for distance in (3, 8, 14, 22, 32, 44, 58, 74):
-        for angle in np.arange(16) * np.pi / 8:
-            direction = np.array([np.cos(angle), np.sin(angle)])
-            yield anchor + direction * (distance * point + half)
-
-
-def _cost(ax: Axes, taken: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
-    """Count the dots that a label's box would cover; a box that leaves the panel costs most."""
-    inside = (low > ax.bbox.min).all() and (high < ax.bbox.max).all()
-    margin = 0.04 * ax.figure.dpi  # half a marker
-    covered = ((taken > low - margin) & (taken < high + margin)).all(axis=1)
-    return int(covered.sum()) if inside else len(taken)
-
-
-def _crossed(start: np.ndarray, end: np.ndarray, boxes: list) -> int:
-    """Cost of a leader: what covering a dozen dots costs for each label that it would cross."""
-    leader = np.linspace(start, end, 100)
-    return sum(12 for low, high in boxes if ((leader > low) & (leader < high)).all(axis=1).any())

@@ -9,7 +9,7 @@ NONE = "–"
 SHARE, GAIN, COUNT, PLAIN, P = "share", "gain", "count", "plain", "p"
 """Kinds of numbers."""
 
-DECIMALS = {"temperature": 2, "theta": 3}
+DECIMALS = {"temperature": 2, "theta": 3, "error_consistency": 3}
 """Digits after the point of columns that have the same in every table."""
 
 

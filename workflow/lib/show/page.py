@@ -34,10 +34,11 @@ from workflow.lib.show.style import LOOKS
 from workflow.lib.study.categories import BASE, CATEGORIES
 
 FILTERED = 30  # rows above which a table can be searched
-ATTACHED = 200_000  # bytes up to which a table is attached to the page
+LEAST = 3  # models of which a mean has an interval
 POINTS, DOTS = 72, 300  # in an inch, of the figures' SVG and PNG
 
-KINDS = {"svg": "image/svg+xml", "png": "image/png", "tsv": "text/tab-separated-values"}
+KINDS = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+KINDS |= {"tsv": "text/tab-separated-values", "gz": "application/gzip"}
 
 """Kinds of numbers: a fraction shown in per cent, a difference of such, a whole number, any other
 number, and a p-value."""
@@ -55,18 +56,38 @@ MEASURES = {
     "published": ("Published (%)", SHARE),
     "measured": ("Measured (%)", SHARE),
     "allowed": ("Allowed difference (points)", SHARE),
+    "excess": ("Above new seeds (points)", GAIN),
+    "added_nats": ("Added nats", PLAIN),
+    "only_right": ("Right alone (images)", COUNT),
     "both_right": ("Both right (%)", SHARE),
     "both_wrong": ("Both wrong (%)", SHARE),
     "average_precision": ("Average precision (%)", SHARE),
+    "ece": ("Calibration error (%)", SHARE),
     "ece_before": ("Calibration error before (%)", SHARE),
     "ece_after": ("Calibration error after (%)", SHARE),
     "improvement": ("Improvement (points)", GAIN),
     "gain": ("Gain (points)", GAIN),
+    "behind": ("Behind the first (points)", GAIN),
+    "nll_gain": ("Gains on the best member (nats)", PLAIN),
+    "nll_diversity": ("Of it, diversity (nats)", PLAIN),
+    "added": ("Adds to the base (nats)", PLAIN),
+    "added_best": ("Adds to the best single (nats)", PLAIN),
+    "choice_accuracy": ("Accuracy so combined (%)", SHARE),
+    "coverage_at_risk": ("Coverage at 5 % risk (%)", SHARE),
+    "risk_at_coverage": ("Risk at 80 % coverage (%)", SHARE),
+    "exits": ("Answered by the first (%)", SHARE),
+    "nll": ("Negative log-likelihood (nats)", PLAIN),
+    "brier": ("Brier score", PLAIN),
+    "auroc": ("AUROC", PLAIN),
+    "aurc": ("AURC", PLAIN),
+    "augrc": ("AUGRC", PLAIN),
+    "macs": ("Multiply-adds", COUNT),
     "temperature": ("Temperature", PLAIN),
     "nll_before": ("Negative log-likelihood before", PLAIN),
     "nll_after": ("Negative log-likelihood after", PLAIN),
     "error_consistency": ("Error consistency (κ)", PLAIN),
     "theta": ("Angle θ (rad)", PLAIN),
+    "advantage": ("Accuracy of model 1 over 2 (points)", GAIN),
     "only_1": ("Only model 1 right", COUNT),
     "only_2": ("Only model 2 right", COUNT),
     "p": ("p", P),
@@ -84,14 +105,25 @@ LABELS = {
     "train_data": "Training data",
     "what": "Of",
     "holds": "Verdict",
-    "combination": "Mean of",
+    "combination": "Combination",
+    "choice": "Combine by",
+    "as_good": "As good as the first",
     "first": "First member",
     "base_name": "Base",
     "names": "Models",
+    "verdict": "Verdict",
     "raises": "Raises the accuracy that it is selected by",
-    "pareto": "Best for its parameters",
+    "pareto": "Best for its multiply-adds",
+    "pareto_parameters": "Best for its parameters",
     "pareto_speed": "Best for its time",
 }
+
+LESS_IS_BETTER = {
+    "p", "p_holm", "rank", "size", "parameters", "macs", "cost", "seconds", "both_wrong",
+    "error_consistency", "ece_before", "ece_after", "nll_before", "nll_after", "nll", "brier",
+    "ece", "aurc", "augrc", "temperature",
+}  # fmt: skip
+"""Columns of numbers whose best comes first where the least does."""
 
 # Words in the name of an unknown column that tell what its numbers are, if they are of that size.
 GAINS = {"gain", "gains", "improvement", "difference"}
@@ -130,11 +162,14 @@ class Grid:
         Of the columns.
     numbers : list of bool
         Whether each column holds numbers.
+    best : list of str
+        The direction in which the best of each column comes first: "ascending" or "descending".
     rows : list of list of Cell
     """
 
     labels: list[str]
     numbers: list[bool]
+    best: list[str]
     rows: list[list[Cell]]
 
     @property
@@ -178,7 +213,7 @@ def data_uri(content: bytes, kind: str) -> str:
     Parameters
     ----------
     content : bytes
-    kind : {'svg', 'png', 'tsv'}
+    kind : {'svg', 'png', 'pdf', 'tsv', 'gz'}
     """
     return f"data:{KINDS[kind]};base64,{base64.b64encode(content).decode()}"
 
@@ -230,6 +265,8 @@ def grid(
         if column in written:
             cells = [c._replace(text=t) for c, t in zip(cells, written[column], strict=True)]
         texts = [cell.text for cell in cells]
+        if column == "category" and table[column].nunique() - (BASE in set(table[column])) < 2:
+            continue  # says nothing: all differ from the base in the same way, or are alone
         if len(table) and texts in seen and not pd.api.types.is_numeric_dtype(values):
             continue
         seen.append(texts)
@@ -245,6 +282,10 @@ def grid(
     return Grid(
         [label for label, _, _ in columns.values()],
         [number for _, number, _ in columns.values()],
+        [
+            "descending" if number and column not in LESS_IS_BETTER else "ascending"
+            for column, (_, number, _) in columns.items()
+        ],
         [list(row) for row in zip(*(cells for _, _, cells in columns.values()), strict=True)],
     )
 
@@ -296,7 +337,7 @@ def headline(models: pd.DataFrame, pairs: pd.DataFrame, combination: str) -> dic
                 "colour": LOOKS[name].colour,
                 "models": count,
                 "text": f"{100 * mean:.1f}"
-                + ("" if math.isnan(high) else f" ± {100 * (high - mean):.1f}"),
+                + ("" if math.isnan(high) or count < LEAST else f" ± {100 * (high - mean):.1f}"),
                 "share": mean / most,
             }
             for name, mean, _, high, count in means

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import seaborn as sns
 
-from workflow.lib.study.categories import BASE
+from workflow.lib.study.categories import BASE, CONTROL, UNKNOWN
 
 
 class Look(NamedTuple):
@@ -34,6 +34,8 @@ LOOKS = {
     "arch": Look("Architecture", "#D55E00", "^"),
     "fwork": Look("Framework", "#00755A", "D"),
     "dataset": Look("Dataset", "#5A2A8C", "v"),
+    CONTROL: Look("Same weights", "#8C8C8C", "X"),
+    UNKNOWN: Look("Unknown", "#B9B9B9", "h"),
 }
 
 BY_CATEGORY = {

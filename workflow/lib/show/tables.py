@@ -8,13 +8,18 @@ import pandas as pd
 from workflow.lib.run.errors import InputError
 from workflow.lib.show import escape
 from workflow.lib.show.numbers import is_lopsided
-from workflow.lib.study.categories import BASE, CATEGORIES
+from workflow.lib.study.categories import BASE, ORDER
 
 # The groups of models in each table.
 TABLES = {1: (BASE, "main"), 2: ("high",), 3: ("low",), 4: ("others",)}
 COMPARED = ("error_inconsistency", "ensemble_accuracy")
 PAPER = ("accuracy", *COMPARED)
 """What stands beside a publication's number of the same row, in a column named paper_…"""
+ADDED = {
+    "added": "Adds to the base (0.001 nats)",
+    "added_best": "Adds to the best single (0.001 nats)",
+}
+"""What a model adds to another one: see the rule `added`."""
 NONE = "There are no such models."
 UNCONVERGED = "The fit of this temperature did not converge."
 
@@ -49,7 +54,7 @@ def select_models(
     if strange:
         raise ValueError(f"models of unknown group: {', '.join(sorted(map(str, strange)))}")
     table = compare_with_base(models, pairs[pairs["combination"] == combination])
-    order = table["category"].map([BASE, *CATEGORIES].index)
+    order = table["category"].map(ORDER.index)
     table = table.loc[order.sort_values(kind="stable").index]
     return {number: table[table["group"].isin(groups)] for number, groups in TABLES.items()}
 
@@ -156,6 +161,9 @@ def format_models(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             cells[f"Paper: {label[0].lower()}{label[1:]}"] = _words(
                 paper.map("{:.2f}".format, "ignore")
             )
+    for column, label in ADDED.items():
+        if column in table:
+            cells[label] = _thousandths(table, column)
     notes = [NONE] if table.empty else []
     return pd.DataFrame(cells, dtype=str), notes + [f"† {UNCONVERGED}"] * bool(unconverged.any())
 
@@ -229,13 +237,23 @@ def _percent(table: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(texts, table.index, dtype=str)
 
 
+def _thousandths(table: pd.DataFrame, column: str) -> pd.Series:
+    """Write nats in thousandths, with half of the interval."""
+    columns = (1000 * table[f"{column}{end}"] for end in ("", "_low", "_high"))
+    texts = [
+        "–" if pd.isna(value) else f"{value:.1f} ± {(high - low) / 2:.1f}".replace("-", "−")
+        for value, low, high in zip(*columns, strict=True)
+    ]
+    return pd.Series(texts, table.index, dtype=str)
+
+
 def _temperature(value: float) -> str:
     """Two digits behind the point, or of a small one two that count: cosines need 0.0043."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _is_number(column: str) -> bool:
-    return column == "Temperature" or column.endswith("(%)")
+    return column == "Temperature" or column.endswith(("(%)", "nats)"))
 
 
 def _escaped(cells: pd.DataFrame, write: Callable[[str], str]) -> list[list[str]]:

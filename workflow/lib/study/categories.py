@@ -3,6 +3,13 @@
 CATEGORIES = ("reinit", "hparam", "arch", "fwork", "dataset")
 BASE = "base"
 
+CONTROL, UNKNOWN = "control", "unknown"
+"""The weights of another model, evaluated in another way; and models whose training is not known.
+Neither has a place among the others: no mean is of them."""
+
+ORDER = (BASE, CONTROL, *CATEGORIES, UNKNOWN)
+"""All that a model can be, in order of divergence as far as there is one."""
+
 
 def more_divergent(a: str, b: str) -> str:
     """Give the category of a pair: the more divergent of its two models' categories.
@@ -10,10 +17,10 @@ def more_divergent(a: str, b: str) -> str:
     Parameters
     ----------
     a, b : str
-        Categories of the two models, or `BASE`, which diverges least.
+        Of `ORDER`: `BASE` diverges least.
 
     Returns
     -------
     str
     """
-    return max(a, b, key=(BASE, *CATEGORIES).index)
+    return max(a, b, key=ORDER.index)

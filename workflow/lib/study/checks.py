@@ -3,22 +3,24 @@
 Each check is of a study built of what is right in its file, so that any part may be None.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from workflow.lib.data import parquet
+from workflow.lib.data import labels
 from workflow.lib.data.splits import HELD
-from workflow.lib.models import hub
-from workflow.lib.run.errors import InputError
+from workflow.lib.outputs import answers
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, is_slug, shown
 from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
-from workflow.lib.study.networks import Network
+from workflow.lib.study.network_checks import network_mistakes, unlearnable
 from workflow.lib.study.parse import MISSING, Mistake, nearest
-from workflow.lib.study.recipe import Cropped, Labelled, Learnt
+from workflow.lib.study.recipe import Learnt
 
 LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("downstream", "models"))
 """Where analyses name models."""
+
+NEED_LOGITS = ("ensemble", "ensembles", "protocol", "greedy", "features", "downstream", "recipe",
+               "pretraining", "extraction", "accuracy_tolerance")  # fmt: skip
+"""Keys that say nothing to answers alone."""
 
 FILES = "give an .npz or .h5 file with `features`, or leave the model out of features.models"
 
@@ -35,12 +37,18 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _group_mistakes(study.groups)
     yield from _key_mistakes(study)
     yield from _model_mistakes(study)
+    yield from _seed_mistakes(study)
     yield from _pair_mistakes(study)
+    yield from _ensemble_mistakes(study)
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
+    yield from _control_mistakes(study)
+    yield from _answers_mistakes(study)
+    if study.dataset and study.dataset.kind == "labels":
+        yield from _imageless_mistakes(study)
     for network in study.networks:
         if network.kind and (study.recipe or not isinstance(network, Learnt)):
-            yield from _network_mistakes(network, study)
+            yield from network_mistakes(network, study)
 
 
 def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
@@ -62,37 +70,71 @@ def _dataset_mistakes(dataset: Dataset) -> Iterator[Mistake]:
             yield place, f'only one split{among} can be "rest"'
 
 
+def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find what needs images in a study that has labels alone."""
+    dataset = study.dataset
+    for network in study.networks:
+        if network.kind not in ("", *networks.WEIGHTLESS):
+            text = f"the dataset is of the kind labels, without images for {network.title}"
+            yield network.path, f"{text}; bring its logits or answers"
+    if study.downstream:
+        yield ("downstream",), "needs networks to run on images; leave it out with the kind labels"
+    splits, place = dataset.splits or {}, ("dataset", "splits")
+    if splits and {*splits} != {*HELD}:
+        text = f"must name {' and '.join(HELD)} and no other, with the kind labels"
+        yield place, f"{text}, not {', '.join(splits)}"
+    if splits or not any(own.kind == "logits" for own in study.models.values()):
+        return
+    named = labels.named_splits(dataset.path or "")
+    if named and "calibration" not in named:
+        text = "temperatures are fitted on images of their own: draw some, such as"
+        yield place, f"{text} {{calibration: 1000, test: rest}}, or give the file a column `split`"
+
+
+def _control_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find controls of nothing, and other models that name what only controls have."""
+    models = study.models
+    for key, own in models.items():
+        place, named = ("models", key, "weights_of"), own.weights_of
+        if own.category == "control" and named is None and own.whole:
+            yield place, f"{MISSING}; a control has the weights of another model: name it"
+        elif named is not None and own.category not in (None, "control"):
+            yield place, f"has no effect with the category {own.category}; a control has weights_of"
+        elif named is not None and named not in models:
+            yield place, f'there is no model "{named}"{nearest(named, models)}'
+        elif named is not None and (named == key or models[named].category == "control"):
+            yield place, f'"{named}" is a control itself; name the model whose weights both have'
+
+
+def _answers_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find answers beside logits, keys without effect on answers, and columns of no file."""
+    own = {key: model for key, model in study.models.items() if model.kind == "answers"}
+    others = [key for key, model in study.models.items() if model.kind not in ("", "answers")]
+    if own and others:
+        first = next(iter(own))
+        text = f"{others[0]} has more than answers; a study has answers of all its models, or none"
+        yield ("models", first, "answers"), f"{text}: divide it in two, or bring answers of all"
+    elif own:
+        for key in NEED_LOGITS:
+            if key in study.model_fields_set:
+                yield (key,), "needs logits or networks, and all models have answers alone"
+    for key, model in own.items():
+        columns = answers.columns_of(model.answers) if model.answers else None
+        place = ("models", key, "column")
+        if columns and model.column is None:
+            text = f"{MISSING}; {model.answers} is of {len(columns)} models: name the one"
+            yield place, f"{text}{nearest(key, columns)}"
+        elif columns and model.column not in columns:
+            text = f'{model.answers} has no model "{model.column}"'
+            yield place, f"{text}{nearest(model.column, columns)}"
+
+
 def _group_mistakes(groups: dict) -> Iterator[Mistake]:
     for name, group in groups.items():
         match group:
             case [int(first), int(last)] if first > last:
                 text = f"must go from the first to the last class, not {shown(group)}"
                 yield ("groups", name), text
-
-
-def _missing_split(split: str, dataset: Dataset | None) -> str | None:
-    """Say that a dataset has no such split, as far as its splits are known before it is read."""
-    if dataset is None or dataset.splits is None or split in dataset.splits:
-        return None
-    kind, splits, path = dataset.kind, dataset.splits, dataset.path or ""
-    if not splits and kind not in ("folder", "parquet"):  # which may have splits of their own
-        return None
-    if kind == "parquet" and split in (HELD if splits else (*HELD, "train")):
-        return None
-    if kind == "parquet" and split in parquet.named_splits(path):
-        return None
-    # A folder of its own is a split, but train only if nothing is drawn from it.
-    unread = not os.path.isdir(path) or os.path.isdir(os.path.join(path, split))
-    if kind == "folder" and unread and not (splits and split == "train"):
-        return None
-    return f'there is no split "{split}"{nearest(split, splits)}'
-
-
-def _unlearnable(split: str, dataset: Dataset | None, kept: Sequence[str] = HELD) -> str | None:
-    """Say that a split must not be learnt from, or that there is none such."""
-    if split in kept:
-        return f"the split {split} must not be learnt from"
-    return _missing_split(split, dataset)
 
 
 def _key_mistakes(study: StudyFile) -> Iterator[Mistake]:
@@ -122,6 +164,23 @@ def _model_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("models", key, "teacher"), text
 
 
+def _seed_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find trainings that would begin with the same weights and see images in the same order."""
+    first: dict[int, str] = {}
+    known = [*study.models.values(), *study.pretraining.values()]
+    for network in known if not study.shared_seeds else []:
+        seed = getattr(network, "seed", None) if isinstance(network, Learnt) else None
+        if seed is None:
+            continue
+        other = first.setdefault(seed, network.path[1])
+        if other != network.path[1]:
+            yield (
+                (*network.path, "seed"),
+                f'{seed} is also the seed of "{other}"; give each network that is trained '
+                f"a seed of its own, or set shared_seeds: true if it is meant",
+            )
+
+
 def _lessons(key: str, teachers: dict[str, str | None]) -> list[str]:
     """Walk from a model to its teacher's teacher and so on; none if this never leads back."""
     chain = [key]
@@ -140,6 +199,21 @@ def _pair_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("pairs", place), f"gives the pair of {first} and {second} twice"
 
 
+def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for name, members in (study.ensembles or {}).items():
+        if not is_slug(name):
+            yield ("ensembles", name), f"{shown(name)} is not {A_SLUG}"
+        for place, key in enumerate(members or []):
+            yield from _unknown_model(key, ("ensembles", name, place), study)
+            if key in study.models and study.models[key].kind == "answers":
+                text = f"{key} has only answers, which no combination here takes; give its logits"
+                yield ("ensembles", name, place), text
+        if name in ("single", "pair", "triple", "cascade"):
+            yield ("ensembles", name), "the name is that of a recommended one; choose another"
+        if members and len(members) < 2:
+            yield ("ensembles", name), "an ensemble has at least two models"
+
+
 def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake]:
     if study.models and key not in study.models:
         yield place, f'there is no model "{key}"{nearest(key, study.models)}'
@@ -147,11 +221,13 @@ def _unknown_model(key: str, place: tuple, study: StudyFile) -> Iterator[Mistake
 
 def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models and splits that an analysis names and the study does not have."""
+    for place, key in enumerate(study.bases or []):
+        yield from _unknown_model(key, ("bases", place), study)
     for section, name in LISTS:
         for place, key in enumerate(getattr(getattr(study, section), name, None) or []):
             yield from _unknown_model(key, (section, name, place), study)
     yield from _greedy_mistakes(study)
-    text = _unlearnable(study.features.data, study.dataset)
+    text = unlearnable(study.features.data, study.dataset)
     if text and "data" not in study.features.model_fields_set:
         why = "from which the probes of figure 6 learn; draw one, or name another here"
         text = f"{text}, {why}" if study.probed else None
@@ -163,7 +239,7 @@ def _analysis_mistakes(study: StudyFile) -> Iterator[Mistake]:
 
 
 def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
-    greedy, bases, pool = study.greedy, study.bases, study.pool
+    greedy, bases, pool = study.greedy, study.starts, study.pool
     if bases and not pool and greedy.pool is None:
         yield ("greedy", "pool"), "the pool is empty: every model is of the set high; name some"
     if not bases and greedy.bases is None and greedy.pool is not None:
@@ -177,11 +253,11 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models whose features are asked for and are not in their file."""
     models = study.models
     for place, key in enumerate(study.features.models or []):
-        if key in models and not models[key].has_features:
+        if key in models and models[key].kind == "logits" and not models[key].has_features:
             text = f"{models[key].logits} holds no features; {FILES}"
             yield ("features", "models", place), text
     base = models.get(study.base)
-    if base and study.probed and not base.has_features:
+    if base and base.kind == "logits" and study.probed and not base.has_features:
         text = f"{base.logits} holds no features, with which others' are combined; {FILES}"
         yield ("models", study.base, "logits"), text
 
@@ -189,8 +265,8 @@ def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator[Mistake]:
     models = study.models
     for place, key in enumerate(downstream.models or []):
-        if key in models and models[key].kind == "logits":
-            text = f"{key} has only logits: there are no weights to run on other images"
+        if key in models and models[key].kind in networks.WEIGHTLESS:
+            text = f"{key} has only {models[key].kind}: there are no weights to run on other images"
             yield ("downstream", "models", place), text
     if models and downstream.models is None and not study.evaluated:
         text = "name models with weights: the base and those of features have only logits"
@@ -198,8 +274,8 @@ def _downstream_mistakes(downstream: Voc | Scenes, study: StudyFile) -> Iterator
     if isinstance(downstream, Voc) or downstream.split is None:
         return
     where, split = ("downstream", "split"), downstream.split
-    if unlearnable := _unlearnable(split, study.dataset, kept=["test"]):
-        yield where, unlearnable
+    if refused := unlearnable(split, study.dataset, kept=["test"]):
+        yield where, refused
     for network in study.networks:
         if split in (getattr(network, "data", None) or []):
             yield where, f'the split {split} is learnt from by "{network.path[1]}"'
@@ -217,149 +293,3 @@ def _recipe_mistakes(study: StudyFile) -> Iterator[Mistake]:
             text = f"{MISSING}; {'.'.join(network.path)} is trained here, and needs it"
             yield ("recipe",), text
             break
-
-
-# Of one network.
-
-
-def _network_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
-    yield from _hub_mistakes(network)
-    public = isinstance(network, networks.Public)
-    if network.whole if public else getattr(network, "input", None):
-        yield from _image_mistakes(network)
-    for split in getattr(network, "data", None) or []:
-        if text := _unlearnable(split, study.dataset):
-            yield network.origin("data"), text
-    yield from _schedule_mistakes(network)
-    yield from _objective_mistakes(network)
-    yield from _crop_mistakes(network)
-    yield from _parent_mistakes(network, study)
-
-
-def _hub_mistakes(network: Network) -> Iterator[Mistake]:
-    if isinstance(network, networks.OpenClipModel):
-        text = "is no classifier by itself; move it to pretraining, and name it with `from` and"
-        yield (*network.path, "open_clip"), f"{text} the head zero-shot or lbfgs"
-    if isinstance(network, networks.TimmModel) and network.head in networks.FROZEN:
-        text = f"the head {network.head} needs a network under pretraining; move `{network.kind}`"
-        yield (*network.path, "head"), f"{text} there, and name it with `from`"
-
-
-def _image_mistakes(network: Network) -> Iterator[Mistake]:
-    try:
-        image = network.image()
-    except InputError as error:
-        yield (*network.path, network.kind), str(error)
-        return
-    own = network.own.get("input")
-    own = own if isinstance(own, Mapping) else {}
-
-    def place(*keys: str) -> tuple:
-        overridden = not network.uses_recipe or {*keys} & own.keys()
-        return (*network.path, "input") if overridden else ("recipe", "input")
-
-    channels = [len(image[key]) for key in ("mean", "std") if key in image]
-    if len(channels) == 2 and channels not in ([1, 1], [3, 3]):
-        text = f"one value each, or three each, not {channels[0]} and {channels[1]}"
-        yield place("mean", "std"), f"mean and std must have {text}"
-    elif image.get("crop_mode") == "border" and len(image.get("fill", ())) not in channels:
-        text = "the crop mode border needs `fill`, a value for each of"
-        yield place("crop_mode", "fill", "mean"), f"{text} {channels[0]} channels"
-    if "fill" in own and image.get("crop_mode") != "border":
-        yield (*network.path, "input", "fill"), "has no effect unless the crop_mode is border"
-
-
-def _schedule_mistakes(network: Network) -> Iterator[Mistake]:
-    if not isinstance(network, Learnt):
-        return
-    void, origin = network.void(), network.origin
-    for key in network.own:
-        if key in void and key in type(network).model_fields:
-            yield (*network.path, key), void[key]
-    milestones = network.milestones or []
-    if network.schedule == "step" and not milestones:
-        yield (*origin("schedule")[:-1], "milestones"), f"{MISSING}; the schedule step needs it"
-    elif "milestones" not in void and milestones != sorted(milestones):
-        yield origin("milestones"), f"must grow, unlike {shown(milestones)}"
-    warmup, epochs = network.warmup or 0, network.epochs
-    if "warmup" not in void and epochs is not None and warmup >= epochs:
-        key = "epochs" if "epochs" in network.own and "warmup" not in network.own else "warmup"
-        text = f"the warm-up of {warmup} epochs is not shorter than the training of {epochs}"
-        yield origin(key), text
-
-
-def _objective_mistakes(network: Network) -> Iterator[Mistake]:
-    """Find models that learn no classes, or not as their head does."""
-    if not isinstance(network, Learnt) or network.learns is None or network.objective is None:
-        return
-    place, objective, wanted = network.origin("objective"), network.objective, network.learns
-    if objective in networks.CONTRASTIVE:
-        text = f"{objective} gives no classifier; move it to pretraining, and name it with `from`"
-        yield place, text
-    elif "objective" in network.own and objective != wanted:
-        yield place, f"must be {wanted} with {network.title}, not {objective}"
-    if isinstance(network, Labelled) and network.labels == "shades":
-        text = "a model must learn classes; shades are for pretraining"
-        yield network.origin("labels"), text
-
-
-def _crop_mistakes(network: Network) -> Iterator[Mistake]:
-    if not isinstance(network, Cropped):
-        return
-    origin, void = network.origin, network.void()
-    if network.decodes and "shift" in network.own and hasattr(network, "shift"):
-        place = (*network.path, "shift")
-        yield place, "has no effect with the augmentation random-resized-crop"
-    if network.decodes and getattr(network, "labels", None) == "shades":
-        text = "shades are told apart in decoded images, and random-resized-crop decodes none"
-        yield origin("labels"), f"{text}; give it the augmentation shift-and-flip"
-    for key in ("crop_scale", "crop_ratio"):
-        ends = getattr(network, key) or []
-        if key not in void and ends != sorted(ends):
-            yield origin(key), f"must go from the least to the greatest, not {shown(ends)}"
-    blocks = ("drop_block_stages", "drop_block_keep")
-    for key, other in (blocks, blocks[::-1]):
-        if getattr(network, key, None) is not None and getattr(network, other) is None:
-            yield (*origin(key)[:-1], other), f"{MISSING}; {key} needs it"
-
-
-def _parent_mistakes(network: Network, study: StudyFile) -> Iterator[Mistake]:
-    """Find parents that do not exist or do not suit the head."""
-    for key, name, section, known in (
-        ("from", getattr(network, "source", None), "pretraining", study.pretraining),
-        ("teacher", getattr(network, "teacher", None), "models", study.models),
-    ):
-        if name is not None and name not in known:
-            text = f'there is no "{name}" under {section}{nearest(name, known)}'
-            yield (*network.path, key), text
-        elif name is not None and known[name].kind == "logits":
-            text = f"{name} has only logits: there are no weights to learn from"
-            yield (*network.path, key), text
-    source = study.pretraining.get(getattr(network, "source", ""))
-    if source is not None and source.kind:
-        yield from _source_mistakes(network, source, study.dataset)
-
-
-def _source_mistakes(
-    network: Network, source: Network, dataset: Dataset | None
-) -> Iterator[Mistake]:
-    """Find a head that does not suit the network it is put on."""
-    place, name, trained = (*network.path, "from"), source.path[1], source.kind
-    if network.kind == "zero-shot":
-        if trained == "timm":
-            yield place, f"the head zero-shot needs a clip, and {name} is of timm, without texts"
-        elif trained not in ("clip", "open_clip"):
-            yield place, f"the head zero-shot needs a clip, and {name} is {trained}"
-        imagenet = dataset is None or dataset.kind == "imagenet"
-        if trained == "open_clip" and "templates" not in network.own and not imagenet:
-            text = f"{MISSING}; open_clip's own templates are for ImageNet's classes"
-            yield (*network.path, "templates"), text
-    mappable = trained == "timm" or getattr(source, "labels", None) == "shades"
-    if network.kind == "class-mapping" and not mappable:
-        text = "the head class-mapping needs supervised pretraining on shades, or a network of timm"
-        yield place, f"{text}, and {name} is none"
-    folder = isinstance(source, networks.Timm) and (source.timm or "").startswith(hub.LOCAL)
-    if network.kind == "fine-tuned" and (folder or trained == "open_clip"):
-        of = f"of {hub.LOCAL}<folder>" if folder else "of open_clip"
-        text = f"{name} is {of}, which cannot be fine-tuned here; choose the head lbfgs"
-        yield place, text

@@ -6,251 +6,22 @@ other reason. All values are plain, so that rules can hand them to jobs.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
-from typing import ClassVar
 
-from workflow.lib.data.splits import HELD
 from workflow.lib.study import model, networks
-from workflow.lib.study.figures import PUBLISHED, drawable
+from workflow.lib.study.completed import (
+    RULES,
+    Downstream,
+    Features,
+    Greedy,
+    Model,
+    Network,
+    PublishedStudy,
+    Study,
+)
+from workflow.lib.study.pretraining import CONTRASTIVE
 
 PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
 """How images are shown in a study that has nothing but logits."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """What figures and tables show of a model."""
-
-    name: str
-    category: str
-    set: str
-    objective: str
-    train_data: str
-    head: str
-    stand_in: bool
-    paper: str | None
-
-
-RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpoint": "head",
-         "logits": "external"}  # fmt: skip
-"""The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
-
-STAGES = ("data", "models", "outputs", "measures", "ensembles", "probes", "downstream",
-          "sensitivity", "figures", "report")  # fmt: skip
-"""Files of rules of a study that is measured, in running order."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """What a network is made of.
-
-    Attributes
-    ----------
-    recipe : dict
-        All that its weights depend on but the networks that it comes from.
-    parents : list of str
-        Keys of the networks whose checkpoints it needs.
-    geometry : str
-        Name of the geometry of its images; where there are only logits, of those shown beside them.
-    """
-
-    recipe: dict
-    parents: list[str]
-    geometry: str
-
-    @property
-    def rule(self) -> str:
-        """Name of the rule that makes its checkpoint, or its outputs if they are external."""
-        public = "timm" in self.recipe or "open_clip" in self.recipe
-        return RULES.get(self.recipe["head"], "pretrained" if public else "train")
-
-    @property
-    def reads_files(self) -> bool:
-        """Whether its training decodes the image files itself, each epoch anew."""
-        return self.recipe.get("augmentation") == "random-resized-crop"
-
-    @property
-    def arrays(self) -> list[str]:
-        """Splits whose decoded images it learns from."""
-        return [] if self.reads_files else self.recipe.get("data", [])
-
-
-class Greedy(model.Greedy):
-    """Greedy ensembles of the models that are meant."""
-
-    members: list[str]
-    """All models among `bases` and `pool`."""
-
-
-class Features(model.Features):
-    """Probes of the features of the models that are meant."""
-
-    base: str
-    """The base of the study."""
-
-    @property
-    def settings(self) -> dict:
-        """What the probes depend on, of plain types."""
-        keys = {"base", "data", "shares", "seeds", "dimensions", "regularisation"}
-        return self.model_dump(include=keys)
-
-
-@dataclass(frozen=True)
-class Downstream:
-    """A further task; `partners` gives each model itself and those that it is paired with."""
-
-    kind: str
-    path: str
-    split: str | None
-    seed: int
-    models: list[str]
-    partners: dict[str, list[str]]
-    regularisation: list[float]
-
-    @property
-    def settings(self) -> dict:
-        """All of it that is known, of plain types."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class PublishedStudy:
-    """A study of published numbers: `table`, `base`, `examples` and `corrections` of `published`.
-
-    Papers may leave open which mean they took, and their pairs have no keys to name them by.
-    """
-
-    name: str
-    title: str
-    published: dict
-    band: list[float]
-    ensemble: str = "unstated"
-    pairs: list[list[str]] = field(default_factory=list)
-    figures: list[str] = field(default_factory=lambda: list(PUBLISHED))
-    stages: tuple[str, ...] = ("published",)
-    # What only a study that is measured has.
-    alongside = None
-    paper_rows: ClassVar[dict] = {}
-    external_files: ClassVar[list] = []
-    tables: ClassVar[list] = []
-
-    @property
-    def file(self) -> dict:
-        """What its file says."""
-        keys = ("title", "published", "band")
-        return {"study": self.name} | {key: getattr(self, key) for key in keys}
-
-    @property
-    def settings(self) -> dict:
-        """All of it, of plain types."""
-        return self.file | {"ensemble": self.ensemble, "pairs": [], "figures": self.figures}
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study on a labelled dataset; networks and models are by key, in the order of its file.
-
-    Attributes
-    ----------
-    geometries : dict of str to dict
-        `size`, `crop`, `interpolation` and `channels` of each geometry in use.
-    preprocessing : dict of str to dict
-        How public networks want their images, as `workflow.lib.study.networks.FOUND`.
-    """
-
-    name: str
-    title: str
-    dataset: model.Dataset
-    band: list[float]
-    ensemble: str
-    protocol: str
-    accuracy_tolerance: float
-    extraction: dict
-    pairs: list[list[str]]
-    groups: dict[str, list]
-    models: dict[str, Model]
-    networks: dict[str, Network]
-    geometries: dict[str, dict]
-    greedy: Greedy
-    features: Features
-    downstream: Downstream | None
-    preprocessing: dict[str, dict]
-    alongside: PublishedStudy | None = None
-
-    published = None
-    evaluation_splits: ClassVar[list[str]] = list(HELD)
-    """Splits that all models are run on, and nothing is learnt from."""
-
-    @property
-    def stages(self) -> list[str]:
-        """Files of rules that it needs, in running order."""
-        return [stage for stage in STAGES if stage != "downstream" or self.downstream]
-
-    @property
-    def figures(self) -> list[str]:
-        """Names of the figures that it can draw."""
-        return drawable(self)
-
-    @property
-    def tables(self) -> list[str]:
-        """Tables for its report that no figure draws."""
-        wanted = {"calibration": "pareto", "class_specialisation": "figure4",
-                  "recommendations": "pareto"}  # fmt: skip
-        return [table for table, figure in wanted.items() if figure in self.figures]
-
-    @property
-    def paired(self) -> list[str]:
-        """Models of the pairs that are looked at closely."""
-        return list(dict.fromkeys(key for pair in self.pairs for key in pair))
-
-    @property
-    def paper_rows(self) -> dict[str, str]:
-        """Names of the published models that models are to stand beside."""
-        return {key: model.paper for key, model in self.models.items() if model.paper}
-
-    @property
-    def external_files(self) -> list[str]:
-        """Files of external outputs."""
-        return [own.recipe["logits"] for own in self.networks.values() if own.rule == "external"]
-
-    def made_by(self, *rules: str, parents: bool = False) -> str:
-        """Match the networks that rules make, or of these the parents of others: a pattern."""
-        used = {key for network in self.networks.values() for key in network.parents}
-        made = [key for key, own in self.networks.items() if own.rule in rules]
-        return "|".join(key for key in made if key in used or not parents) or "-"
-
-    def described(self, *fields: str, models: Sequence[str] | None = None) -> dict[str, dict]:
-        """Give what is shown of models, by default all of all: plain dicts, by key."""
-        chosen = self.models if models is None else models
-        return {
-            key: {k: v for k, v in asdict(self.models[key]).items() if not fields or k in fields}
-            for key in chosen
-        }
-
-    def splits_of(self, model: str) -> list[str]:
-        """List the splits whose images external outputs of a model must be of."""
-        probed = [*self.features.models, self.features.base] if self.features.models else []
-        return [*HELD, self.features.data] if model in probed else list(HELD)
-
-    @property
-    def template_splits(self) -> list[str]:
-        """List the splits that the file of any model must be of."""
-        external = [key for key, own in self.networks.items() if own.rule == "external"]
-        return max([list(HELD), *map(self.splits_of, external)], key=len)
-
-    @property
-    def settings(self) -> dict:
-        """What was chosen and what follows, of plain types."""
-        values = asdict(self) | {
-            "published": None,
-            "figures": self.figures,
-            "dataset": self.dataset.settings,
-            "greedy": self.greedy.model_dump(),
-            "features": self.features.model_dump(),
-            "downstream": self.downstream and self.downstream.settings,
-        }
-        del values["alongside"], values["preprocessing"]
-        return {"study": values.pop("name")} | values
 
 
 def complete_published(file: model.PublishedFile) -> PublishedStudy:
@@ -263,20 +34,24 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     recipes: dict[str, dict] = {}
     for own in file.networks:
         source = getattr(own, "source", None)
-        recipes[own.path[1]] = own.recipe(recipes[source] if source else {})
+        recipe = own.recipe(recipes[source] if source else {})
+        recipes[own.path[1]] = _shifted(recipe, file.seed)
     images = {key: recipe["input"] for key, recipe in recipes.items() if "input" in recipe}
     # Where there are only logits, images are shown as the base or another network sees them.
     default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
     lent = images.get(file.base) or next(iter(images.values()), default)
     public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
-    named = {"models": file.probed, "base": file.base}
-    chosen = {"bases": file.bases, "pool": file.pool}
-    chosen["members"] = [key for key in file.models if key in file.bases + file.pool]
-    as_written = ("title", "dataset", "band", "ensemble", "protocol", "accuracy_tolerance",
-                  "pairs", "groups")  # fmt: skip
+    named = {"models": file.probed, "base": file.base, "seed": file.seed}
+    chosen = {"bases": file.starts, "pool": file.pool}
+    chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
+    as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",
+                  "groups")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},
+        dataset=file.dataset.model_copy(update={"seed": file.dataset.seed + file.seed}),
+        bases=file.compared,
+        ensemble="confident" if file.answers_alone else file.ensemble,
         extraction=file.extraction.model_dump(),
         models={key: _shown(own, file, recipes[key]) for key, own in file.models.items()},
         networks={
@@ -290,6 +65,11 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )
+
+
+def _shifted(recipe: dict, seed: int) -> dict:
+    """Add the study's seed to that of a recipe, if it has one."""
+    return recipe | ({"seed": recipe["seed"] + seed} if "seed" in recipe else {})
 
 
 def _shape(image: Mapping) -> dict:
@@ -323,10 +103,13 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
     """Gather what figures and tables show of a model."""
     source = file.pretraining.get(getattr(own, "source", ""))
     by_default = "contrastive" if source and source.kind == "open_clip" else "supervised"
+    external = RULES.get(own.kind) in ("external", "answers")
+    if external:  # nothing is known of it but what its entry says
+        by_default = ""
     objective = getattr(source or own, "objective", None) or by_default
     if own.learns and not source:
         objective = own.learns
-    frozen = own.kind in networks.FROZEN
+    frozen, elsewhere = own.kind in networks.FROZEN, isinstance(own, networks.Elsewhere)
     data = getattr(source, "data", []) if frozen else recipe.get("data", [])
     name = own.name or own.path[1]
     if own.stand_in:
@@ -335,11 +118,12 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         name=name,
         category=own.category,
         set=own.set,
-        objective="contrastive" if objective in networks.CONTRASTIVE else objective,
+        objective="contrastive" if objective in CONTRASTIVE else objective,
         train_data=" + ".join(data) if own.train_data is None else own.train_data,
-        head=own.head or ("trained" if isinstance(own, networks.Elsewhere) else own.kind),
+        head=own.head or ("" if external else "trained" if elsewhere else own.kind),
         stand_in=own.stand_in,
         paper=own.paper,
+        weights_of=own.weights_of,
     )
 
 
@@ -352,7 +136,7 @@ def _downstream(file: model.StudyFile) -> Downstream | None:
         kind=task.kind,
         path=getattr(task, "path", made_here),
         split=getattr(task, "split", None),
-        seed=getattr(task, "seed", 0),
+        seed=getattr(task, "seed", 0) + file.seed,
         models=keys,
         partners=partners(keys),
         regularisation=task.regularisation,

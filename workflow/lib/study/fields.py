@@ -201,6 +201,11 @@ Logits = Annotated[
     Field(pattern=r"\.(npy|npz|h5|hdf5|csv)$"),
     named("a file of logits (.npy, .npz, .h5, .hdf5 or .csv)"),
 ]
+Answers = Annotated[
+    str,
+    Field(pattern=r"\.(npz|csv|tsv|csv\.gz|tsv\.gz)$"),
+    named("a file of answers (.csv, .tsv or .npz; .csv and .tsv perhaps with .gz)"),
+]
 Digest = Annotated[
     str, Field(pattern="^[0-9a-f]{64}$"), named("a SHA-256 (64 digits of 0 to 9 and a to f)")
 ]

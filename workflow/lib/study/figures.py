@@ -8,6 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 SECTIONS = {
+    "choose": (
+        "Which models to combine",
+        "Chosen on held-out images; accuracies and gains are those on the test images.",
+    ),
+    "different": (
+        "Which models are different",
+        "Whose errors are not those of the others.",
+    ),
     "models": (
         "Models",
         "Models differ from the base along one axis, their category. Those whose accuracy lies in "
@@ -24,8 +32,8 @@ SECTIONS = {
         "Where two models disagree, the more confident one decides what their ensemble says.",
     ),
     "ensembles": (
-        "Ensembles",
-        "What is gained by putting models together, and which ones to choose.",
+        "Greedy ensembles",
+        "What is gained by adding models to a strong one, step by step.",
     ),
     "features": (
         "Features",
@@ -39,6 +47,10 @@ SECTIONS = {
     "further": ("Further results", ""),
 }
 """Title and first words of each section of the report, in order."""
+
+
+SEVERAL = 3
+"""Models of which a figure over models has more, the base among them."""
 
 
 class Figure(NamedTuple):
@@ -65,17 +77,40 @@ class Figure(NamedTuple):
     published: bool = False
 
 
+def has_several(study: Any) -> bool:
+    """Whether a study has models enough for means and lines over models to say something."""
+    return len(study.models) > SEVERAL
+
+
 FIGURES = (
-    Figure("figure1", "inconsistency", "Figure 1", published=True),
-    Figure("figure2", "inconsistency", "Figure 2", published=True),
-    Figure("figure8", "inconsistency", "Figure 8", published=True),
-    Figure("figure3", "specialisation", "Figure 3", lambda study: study.pairs),
+    Figure("pareto", "choose", "Accuracy against cost", lambda study: study.has_logits),
+    Figure("risk", "choose", "Risk and coverage", lambda study: study.has_logits),
+    Figure("map", "different", "Map", lambda study: len(study.models) > 2),
+    Figure("clusters", "different", "Clusters", lambda study: len(study.models) > 2),
+    Figure("votes", "different", "Votes", lambda study: not study.has_logits),
+    Figure("nats", "different", "Added nats", lambda study: study.has_logits),
+    Figure("figure1", "inconsistency", "Figure 1", has_several, published=True),
+    Figure(
+        "figure2",
+        "inconsistency",
+        "Figure 2",
+        lambda study: has_several(study) and study.has_gains,
+        published=True,
+    ),
+    Figure("figure8", "inconsistency", "Figure 8", has_several, published=True),
+    Figure("figure3", "specialisation", "Figure 3", lambda study: study.has_angles),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
-    Figure("figure5", "ensembles", "Figure 5", lambda study: study.greedy.bases),
-    Figure("pareto", "ensembles", "Pareto front"),
+    Figure(
+        "figure5", "ensembles", "Figure 5", lambda study: study.has_logits and study.greedy.bases
+    ),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
-    Figure("sensitivity", "sensitivity", "Sensitivity"),
+    Figure(
+        "sensitivity",
+        "sensitivity",
+        "Sensitivity",
+        lambda study: has_several(study) and study.has_logits,
+    ),
 )
 
 PUBLISHED = [figure.name for figure in FIGURES if figure.published]
@@ -88,7 +123,7 @@ def drawable(study: Any) -> list[str]:
     Parameters
     ----------
     study
-        With `pairs`, `greedy.bases`, `features.models` and `downstream`.
+        As `workflow.lib.study.complete.Study`.
 
     Returns
     -------

@@ -18,7 +18,8 @@ from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import read_sealed, replacing
 from workflow.lib.study import networks
 from workflow.lib.study.checks import LISTS, find_mistakes
-from workflow.lib.study.complete import PublishedStudy, Study, complete, complete_published
+from workflow.lib.study.complete import complete, complete_published
+from workflow.lib.study.completed import PublishedStudy, Study
 from workflow.lib.study.model import PublishedFile, StudyFile
 from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
@@ -167,6 +168,10 @@ def _reduced(study: Mapping) -> Mapping:
 
     if isinstance(study.get("pairs"), list):
         study["pairs"] = [pair for pair in study["pairs"] if not loses(pair)]
+    if loses(study.get("bases")):
+        study["bases"] = [key for key in study["bases"] if key not in gone]
+    if isinstance(study.get("ensembles"), dict):
+        study["ensembles"] = {k: own for k, own in study["ensembles"].items() if not loses(own)}
     for section, name in LISTS:
         keys = study.get(section, {}).get(name)
         if loses(keys):

@@ -32,7 +32,8 @@ from workflow.lib.study.fields import (
     Slug,
     Strict,
 )
-from workflow.lib.study.networks import MODELS, PRETRAINING, Model, Network
+from workflow.lib.study.networks import MODELS, WEIGHTLESS, Model, Network
+from workflow.lib.study.pretraining import PRETRAINING
 from workflow.lib.study.recipe import Recipe
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "study.schema.json"
@@ -120,7 +121,21 @@ class Parquet(PhotoDataset):
     """Files <split>-*.parquet."""
 
 
-DATASETS = (FashionMnist, Folder, ImageNet, Parquet)
+class Labels(Dataset):
+    """Labels alone, for logits and answers that were computed elsewhere."""
+
+    kind: Literal["labels"]
+    """A CSV file with the columns `id` and `label` (a class by name, or by index from 0), and
+    perhaps `split`; there are no images. Without `split`, all rows are test images, or what
+    `splits` draws from them."""
+    seed: Seed = 0
+    """Seed of the draw of the splits, in equal shares of each class."""
+    classes: Maybe[str] = None
+    """File of the names of the classes, in order: a name a line, or a .csv or .tsv file with a
+    column `name` or `class`. By default they are called as in the column `label`."""
+
+
+DATASETS = (FashionMnist, Folder, ImageNet, Parquet, Labels)
 
 
 class Extraction(Strict):
@@ -228,10 +243,19 @@ class StudyFile(File):
 
     alongside: Distinct[str] = []
     """Files of published studies to draw in the same run, to compare with."""
+    seed: Seed = 0
+    """Added to every seed of the study: of the splits, of the networks, of draws of features and of
+    scenes. Another one repeats the study with other draws of all that is random."""
+    shared_seeds: bool = False
+    """Whether trainings may share a seed. With the same one, two networks of an architecture begin
+    with the same weights, and see the images in the same order."""
+    bases: Maybe[Keys] = None
+    """Models that serve as the base beside it: what is compared with the base is averaged over all
+    of them. By default, the main models of the category reinit."""
     only: Maybe[Keys] = None
     """Keys of the models to keep: the study is as if it had no others but these, the base, and
     teachers. By default, all."""
-    dataset: FashionMnist | Folder | ImageNet | Parquet = Field(discriminator="kind")
+    dataset: FashionMnist | Folder | ImageNet | Parquet | Labels = Field(discriminator="kind")
     """The images, and how they are divided into splits."""
     ensemble: Literal["probability", "logit"] = "probability"
     """Which mean of two calibrated models the figures and tables show: of their probabilities or of
@@ -243,6 +267,9 @@ class StudyFile(File):
     """How networks are run over images."""
     pairs: list[Pair[str]] = []
     """Pairs of models to look at closely."""
+    ensembles: Annotated[dict[str, Keys], Field(json_schema_extra=KEYS_ARE_SLUGS)] = {}
+    """Named ensembles to score beside all pairs and the recommended ones, each a list of models.
+    Each has a deployment card."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Which images greedy ensembles are selected on in what figures and tables stress: `held-out`,
     the calibration split, or `paper`, the very test images that are scored. Both are computed."""
@@ -275,7 +302,15 @@ class StudyFile(File):
         return next((key for key, own in self.models.items() if own.category == "base"), "")
 
     @property
-    def bases(self) -> list[str]:
+    def compared(self) -> list[str]:
+        """Models that each serve as the base, the base first."""
+        chosen = self._chosen(
+            self.bases, lambda key, own: own.category == "reinit" and own.set == "main"
+        )
+        return [self.base, *(key for key in chosen if key != self.base)]
+
+    @property
+    def starts(self) -> list[str]:
         """Models that greedy ensembles begin with, in the models' order."""
         return self._chosen(self.greedy.bases, lambda key, own: own.set == "high")
 
@@ -299,7 +334,12 @@ class StudyFile(File):
         """Models that are run on the images of the further task."""
         shown = {self.base, *self.probed}
         named = self.downstream.models if self.downstream else None
-        return self._chosen(named, lambda key, own: key in shown and own.kind != "logits")
+        return self._chosen(named, lambda key, own: key in shown and own.kind not in WEIGHTLESS)
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether all that is known of any model are its answers."""
+        return bool(self.models) and all(own.kind == "answers" for own in self.models.values())
 
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]

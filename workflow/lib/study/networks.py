@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr
 from workflow.lib.models import preprocessing
 from workflow.lib.outputs.formats import holds_features
 from workflow.lib.study.fields import (
-    Count,
+    Answers,
     Digest,
     Excluded,
     Keys,
@@ -23,12 +23,9 @@ from workflow.lib.study.fields import (
     Logits,
     Maybe,
     Options,
-    Pair,
     Penalties,
     Positive,
-    PositiveShare,
     Seed,
-    ShareBelowOne,
     Strict,
     Templates,
     Text,
@@ -159,9 +156,15 @@ class Model(Network):
 
     name: Excluded[Maybe[str]] = None
     """Name in figures and tables; by default, the model's key."""
-    category: Excluded[Literal["base", "reinit", "hparam", "arch", "fwork", "dataset"]]
+    category: Excluded[
+        Literal["base", "reinit", "hparam", "arch", "fwork", "dataset", "control", "unknown"]
+    ]
     """What differs from the base: its seed (reinit), hyper-parameters (hparam), architecture
-    (arch), training framework (fwork) or data (dataset). Exactly one model is the base."""
+    (arch), training framework (fwork) or data (dataset). Exactly one model is the base. Means leave
+    out what has the weights of another model (control) and what is not known (unknown)."""
+    weights_of: Excluded[Maybe[str]] = None
+    """Key of the model whose weights a control has, evaluated in another way: with other code,
+    preprocessing or precision. How much the two differ is what no training explains."""
     set: Excluded[Literal["main", "high", "low"]] = "main"
     """`main`, or clearly above the band (`high`: bases of greedy ensembles) or below it (`low`:
     candidates to add to a strong model)."""
@@ -204,7 +207,8 @@ class Public(Elsewhere):
     """Public weights, of the hub's or in a file."""
 
     checkpoint: Maybe[Weights] = None
-    """File of weights, in place of the hub's."""
+    """File of weights, in place of the hub's; `package:<package>/<file>` for one in an installed
+    Python package."""
     input: Maybe[ImageParts] = None
     """How an image is prepared. Parts that are left out are the hub's."""
 
@@ -258,11 +262,34 @@ class LogitsModel(Model, Elsewhere):
     logits: Logits
     """File of logits, and features if it has them, from any framework, in place of a network.
     `objective`, `head` and `train_data` only say where they are from."""
+    macs: Maybe[Positive] = None
+    """Multiply-adds of the model for one image, to weigh its cost; without it, the model has a
+    place in no cascade and on no Pareto front of multiply-adds."""
 
     @property
     def has_features(self) -> bool:
         """Whether the file holds features, as far as one can tell."""
         return holds_features(self.logits or "")
+
+
+class AnswersModel(Model, Elsewhere):
+    """A model of which there are only answers."""
+
+    kind = "answers"
+    title = "answers from a file"
+
+    answers: Answers
+    """File of the class that the model gives for each test image, and perhaps of how sure it is, in
+    place of a network: a CSV file `id, answer[, confidence]`, one of timm's inference.py or of
+    ImageNet-X, or arrays of one or several models. `objective`, `head` and `train_data` only say
+    where they are from."""
+    column: Maybe[str] = None
+    """Name of the model in a file of several."""
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there are features: none."""
+        return False
 
 
 class TimmModel(Model, Timm):
@@ -368,58 +395,10 @@ class ClassMapping(Descendant):
     inherits = ("input", "labels")
 
 
-# Under `pretraining`.
-
-
-class Supervised(Network, Recipe):
-    """A network that learns labels."""
-
-    kind = "supervised"
-    title = "the objective supervised"
-
-
-class SimClr(Network, Built, Cropped):
-    """A network that learns which views are of one image."""
-
-    kind = "simclr"
-    title = "the objective simclr"
-
-    temperature: Positive
-    """Of the softmax of the similarities, for `simclr`."""
-    projection: Count
-    """Dimensions in which `simclr` compares images."""
-    crop_scale: Pair[PositiveShare]
-    """Least and greatest share of an image that a view of `simclr` shows."""
-    jitter: ShareBelowOne
-    """Greatest change of brightness and contrast in views of `simclr`."""
-
-    def void(self) -> dict[str, str]:
-        """Say which keys have no effect beside the others, and why."""
-        return {key: why for key, why in super().void().items() if key != "crop_scale"}
-
-
-class Clip(Network, Built, Learnt, Augmented):
-    """A network that learns which text is of which image."""
-
-    kind = "clip"
-    title = "the objective clip"
-
-    projection: Count
-    """Dimensions in which `clip` compares images and texts."""
-    templates: Templates
-    """Sentences around a class name, which replaces {}."""
-    text_width: Count = 64
-    """Width of the text tower of `clip`."""
-    text_layers: Count = 2
-    """Layers of the text tower of `clip`."""
-    context: Count = 16
-    """Longest text of `clip`, in tokens."""
-
-
 HEADS = (Trained, FineTuned, Distilled, Lbfgs, ZeroShot, ClassMapping)
-MODELS = {cls.kind: cls for cls in (LogitsModel, TimmModel, OpenClipModel, Checkpoint, *HEADS)}
-PRETRAINING = {cls.kind: cls for cls in (Timm, OpenClip, Supervised, SimClr, Clip)}
+OTHERS = (LogitsModel, AnswersModel, TimmModel, OpenClipModel, Checkpoint)
+MODELS = {cls.kind: cls for cls in (*OTHERS, *HEADS)}
 FROZEN = ("lbfgs", "zero-shot", "class-mapping")
 """Heads on networks whose weights stay as they are."""
-CONTRASTIVE = ("simclr", "clip")
-"""Objectives that give no classifier."""
+WEIGHTLESS = ("logits", "answers")
+"""Kinds of models of which there are outputs and no weights."""

@@ -1,170 +1,35 @@
-"""Write a study of your own images and of models of timm: a commented file that runs as it is.
+"""Write a study of your own images and models: a commented file that runs as it is.
 
-    make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k vit_small_patch16_224.dino"
+    make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k resnet50:mine.pth other.npz"
 
 writes studies/mine.yaml. IMAGES is a folder of images by class, `<class>/*.jpg` or
-`train/<class>/*.jpg` and `test/<class>/*.jpg`, or a folder of ImageNet or of parquet files. The
-first model is the base. What timm's names tell of the others, their category and training data, is
-guessed and said to be.
+`train/<class>/*.jpg` and `test/<class>/*.jpg`, or a folder of ImageNet or of parquet files; or a
+CSV file `id,label` where all models are files of logits. MODELS are names of timm or open_clip,
+weights of your own (`architecture:file`) and files of logits, in any mixture; the first is the
+base. What names tell of the others, their category and training data, is guessed and said to be.
 """
 
 import argparse
-import difflib
-import functools
-import json
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import workflow.lib.backends  # noqa: F401  (before timm)
-
-# isort: split
-
 import jinja2
-import timm
 import yaml
 
 from workflow.lib.data import files as on_disk
 from workflow.lib.data import imagenet, parquet
-from workflow.lib.data.kinds import build_manifest
+from workflow.lib.data import labels as labels_of
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
+from workflow.lib.study.completed import Study
+from workflow.lib.study.inputs import find_mistakes
 from workflow.lib.study.load import ConfigurationError, load, read
+from workflow.lib.study.sources import BY_HAND, UNKNOWN, Source, find
 
-DATA = {
-    "ImageNet-21k": r"in(w?21|22)k",
-    "ImageNet-12k": r"in12k",
-    "LAION": r"laion",
-    "WIT": r"openai",
-    "DataComp": r"datacomp|mclip",
-    "DFN": r"dfn",
-    "MetaCLIP": r"metaclip",
-    "WebLI": r"webli",
-    "CC12M": r"cc12m",
-    "YFCC": r"yfcc",
-    "Instagram": r"ig1b|swag|seer",
-    "JFT": r"jft",
-    "LVD-142M": r"lvd142m",
-    "LVD-1689M": r"lvd1689m",
-    "SAT-493M": r"sat493m",
-    "SA-1B": r"sa1b",
-    "Merged-2B": r"merged2b",
-    "Merged-30M": r"m30m",
-    "Merged-38M": r"m38m",
-    "Bamboo": r"bamboo",
-}
-"""What in a tag of timm tells of training data besides ImageNet-1k."""
-
-FRAMEWORKS = {
-    "images and texts": r"clip|laion|openai|datacomp|dfn|webli|siglip|_pt\b",
-    "self-supervision": r"dino|mae|mim|ijepa|beit|eva|seer|ssl(?!d)|radio|eupe",
-    "distillation": r"dist|ssld|\bns_|usi|deit_in1k|teacher",
-}
-"""What in a name of timm tells of another framework than supervised training; the first counts."""
 TEMPLATE = Path(__file__).with_name("new.yaml.j2")
 EXAMPLE = 'make study NAME=mine IMAGES=photos MODELS="resnet50.a1_in1k convnext_tiny.in12k_ft_in1k"'
-NEAREST = 5  # names to suggest for an unknown one
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A model of timm, and what its name tells.
-
-    Attributes
-    ----------
-    name : str
-        As a study says it: architecture and tag, or `local-dir:<folder>`.
-    architecture, tag : str
-    classes : int
-        Outputs of its own head; 0 if it has none.
-    """
-
-    name: str
-    architecture: str
-    tag: str
-    classes: int
-
-    @property
-    def title(self) -> str:
-        """What to call it: its name, or that of its folder."""
-        return Path(self.name.partition(":")[2]).name if ":" in self.name else self.name
-
-    @property
-    def key(self) -> str:
-        """Its key in the study, of its title: small letters, digits and single hyphens."""
-        slugs = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-                 for name in (self.title, self.architecture))  # fmt: skip
-        return next(filter(None, slugs))
-
-    @property
-    def data(self) -> tuple[str, ...]:
-        """Names of the training data, as the tag tells them."""
-        found = [name for name, pattern in DATA.items() if re.search(pattern, self.tag)]
-        own = "in1k" in self.tag or re.search(r"\b(fb_)?(dino|mae|fcmae)\b", self.tag)
-        return (*found, *(["ImageNet-1k"] if own else [])) or ("unknown data",)
-
-    @property
-    def framework(self) -> str:
-        """How it was trained, as architecture and tag tell it."""
-        name = f"{self.architecture}.{self.tag}"
-        found = (kind for kind, pattern in FRAMEWORKS.items() if re.search(pattern, name))
-        return next(found, "supervised training")
-
-    def differs(self, base: "Pretrained") -> tuple[str, str]:
-        """Guess along which axis it differs from the base, the most divergent one, and say why."""
-        beyond = [name for name in self.data if name not in base.data]
-        beyond += [name for name in base.data if name not in self.data]
-        if set(beyond) - {"ImageNet-1k"}:
-            return "dataset", f"trained on {' and '.join(self.data)}"
-        if self.framework != base.framework:
-            return "fwork", f"by {self.framework}, not {base.framework}"
-        if self.architecture != base.architecture:
-            return "arch", f"{self.architecture}, not {base.architecture}"
-        return "hparam", f"{self.architecture} too, trained by another recipe"
-
-
-def find(name: str) -> Pretrained:
-    """Look up a model of timm that has public weights, or a folder of weights.
-
-    Raises
-    ------
-    InputError
-        If there is no such model, with the names that come nearest.
-    """
-    if name.startswith("local-dir:"):
-        file = Path(name.partition(":")[2], "config.json")
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-            own = config.get("pretrained_cfg", config)
-            classes = own.get("num_classes", config.get("num_classes", 1000))
-            architecture, tag = config["architecture"], own.get("tag") or ""
-            if [type(each) for each in (architecture, tag, classes)] != [str, str, int]:
-                raise TypeError("architecture or tag is no text, or num_classes no whole number")
-            return Pretrained(name, architecture, tag, classes)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise InputError(
-                f"{name}: cannot read {file}: {error!r}; timm writes such folders by "
-                f"timm.models.save_for_hf"
-            ) from error
-    architecture, _, tag = name.partition(".")
-    known = _pretrained()
-    if not tag and timm.is_model(architecture):
-        config = timm.get_pretrained_cfg(architecture)
-        tag = config.tag if config is not None else ""
-        name = f"{architecture}.{tag}"
-    if name not in known:
-        nearest = [each for each in known if each.startswith(f"{architecture}.")][:NEAREST]
-        nearest = nearest or difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.5)
-        hint = f"; near it are {', '.join(nearest)}" if nearest else ""
-        raise InputError(f"timm has no pretrained model '{name}'{hint}")
-    return Pretrained(name, architecture, tag, timm.get_pretrained_cfg(name).num_classes)
-
-
-@functools.cache
-def _pretrained() -> list[str]:
-    """All of timm's names of architectures with a tag that has weights; takes a second."""
-    return timm.list_pretrained()
 
 
 @dataclass(frozen=True)
@@ -173,17 +38,20 @@ class Images:
 
     Attributes
     ----------
-    kind : {'imagenet', 'folder', 'parquet'}
+    kind : {'imagenet', 'folder', 'parquet', 'labels'}
     path : str
     splits : dict of str to int or 'rest'
     found : str
         What was found there, in words.
+    classes : int
+        How many there are.
     """
 
     kind: str
     path: str
     splits: dict[str, int | str]
     found: str
+    classes: int
 
 
 def look(path: str) -> Images:
@@ -194,6 +62,8 @@ def look(path: str) -> Images:
     InputError
         If there is no such folder, or it does not hold what a study needs.
     """
+    if path.endswith((".csv", ".tsv")):
+        return _look_at_labels(path)
     files = [file for file, _ in on_disk.scan(path)]
     if not files:
         return _look_at_parquet(path)
@@ -213,7 +83,8 @@ def look(path: str) -> Images:
         count = sum(file.startswith("train/") for file in files)
         found = f"{count:,} images to train on, and {len(files) - count:,} others"
         own = {} if "calibration" in tops else {"calibration": count // 5}
-        return Images("folder", path, {"train": "rest", **own}, found)
+        classes = len({file.split("/")[1] for file in files if file.count("/") > 1})
+        return Images("folder", path, {"train": "rest", **own}, found, classes)
     if "train" in tops or "test" in tops:
         there, lacking = ("train", "test") if "train" in tops else ("test", "train")
         raise InputError(
@@ -226,7 +97,7 @@ def look(path: str) -> Images:
             f"with those inside"
         )
     found = f"{len(files):,} images in {len(tops)} classes"
-    return Images("folder", path, _divided(len(files)), found)
+    return Images("folder", path, _divided(len(files)), found, len(tops))
 
 
 def _look_at_imagenet(path: str) -> Images:
@@ -236,7 +107,8 @@ def _look_at_imagenet(path: str) -> Images:
         raise InputError(f"{path} holds ImageNet's images to train on, but no folder val")
     splits: dict[str, int | str] = {"train": "rest"} if train else {}
     splits |= {"calibration": min(10000, count // 5), "test": "rest"}
-    return Images("imagenet", path, splits, f"{count:,} validation images of ImageNet")
+    found = f"{count:,} validation images of ImageNet"
+    return Images("imagenet", path, splits, found, len(imagenet.classes()[0]))
 
 
 def _look_at_parquet(path: str) -> Images:
@@ -249,22 +121,31 @@ def _look_at_parquet(path: str) -> Images:
     found = f"{count:,} images to train on, and {others:,} others, in parquet files"
     if not others:
         found = f"{count:,} images in {len(classes)} classes"
-        return Images("parquet", path, _divided(count), found)
-    return Images("parquet", path, {"train": "rest", "calibration": count // 5}, found)
+        return Images("parquet", path, _divided(count), found, len(classes))
+    splits: dict[str, int | str] = {"train": "rest", "calibration": count // 5}
+    return Images("parquet", path, splits, found, len(classes))
+
+
+def _look_at_labels(path: str) -> Images:
+    names, splits = labels_of.read(path, {})
+    count = sum(len(split.ids) for split in splits.values())
+    found = f"labels of {count:,} images, and no images"
+    own: dict[str, int | str] = {"calibration": count // 5, "test": "rest"}
+    return Images("labels", path, {} if "calibration" in splits else own, found, len(names))
 
 
 def _divided(count: int) -> dict[str, int | str]:
     return {"train": count * 3 // 5, "calibration": count // 5, "test": "rest"}
 
 
-def write(name: str, images: Images, models: list[Pretrained]) -> str:
+def write(name: str, images: Images, models: list[Source]) -> str:
     """Write the study.
 
     Parameters
     ----------
     name : str
     images : Images
-    models : list of Pretrained
+    models : list of Source
         The base first.
 
     Returns
@@ -283,13 +164,29 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
     for model in models:
         category, why = ("base", "the first one named") if model is base else model.differs(base)
         own = f"category: {category}"
-        if images.kind == "imagenet" and model.classes == 1000:
-            own += f", timm: {quote(model.name)}"
+        origin = f"{model.kind}: {quote(model.name)}"
+        origin += f", checkpoint: {quote(model.file)}" if model.file else ""
+        if images.kind == "labels" and model.kind != "logits":
+            raise InputError(
+                f"{model.name} needs images to run on, and {images.path} has labels alone; bring "
+                f"its logits in a file, or give a folder of images as IMAGES"
+            )
+        if model.kind == "logits":
+            own += f", {origin}"
+            head = "logits from a file"
+        elif model.classes == images.classes and (images.kind == "imagenet" or model.file):
+            own += f", {origin}"
             head = "its own head"
+        elif model.kind == "open_clip" and (images.kind == "imagenet" or not fits):
+            parent = f"{model.key}-features"
+            pretraining.append(f"  {parent}: {{{origin}}}")
+            texts = "" if images.kind == "imagenet" else ', templates: ["a photo of a {}"]'
+            own += f", from: {parent}, head: zero-shot{texts}"
+            head = "a head made of the classes' names"
         else:
             parent = f"{model.key}-features"
-            pretraining.append(f"  {parent}: {{timm: {quote(model.name)}}}")
-            mapped = images.kind == "imagenet" and model.classes > 10000
+            pretraining.append(f"  {parent}: {{{origin}}}")
+            mapped = images.kind == "imagenet" and model.classes > 10000 and not model.file
             if not mapped and not fits:
                 raise InputError(
                     f"{model.name} has no head for ImageNet's classes, and {images.path} has no "
@@ -300,10 +197,12 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
                 fitted, head = "class-mapping", f"{model.classes:,} classes mapped to ImageNet's"
             own += f", from: {parent}, head: {fitted}"
         guess = "Base" if model is base else f"Guess: {category}"
+        what = f"{model.architecture}, {head}" if model.architecture else head.capitalize()
+        data = " + ".join(model.data)
+        known = f", train_data: {quote(data)}" if data != UNKNOWN else ""
         entries.append(
-            f"  # {model.architecture}, {head}. {guess}: {why}.\n"
-            f"  {quote(model.key)}: {{name: {quote(model.title)}, {own}, "
-            f"train_data: {quote(' + '.join(model.data))}}}"
+            f"  # {what}. {guess}: {why}.\n"
+            f"  {quote(model.key)}: {{name: {quote(model.title)}, {own}{known}}}"
         )
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -312,7 +211,7 @@ def write(name: str, images: Images, models: list[Pretrained]) -> str:
     environment.filters["yaml"] = quote
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         name=name, images=images, count=len(models), base=base, others=others, fits=fits,
-        pretraining=pretraining, entries=entries,
+        pretraining=pretraining, entries=entries, probed=fits and base.kind != "logits",
     )  # fmt: skip
 
 
@@ -335,7 +234,7 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
     images : str
         Folder of images.
     models : list of str
-        Names of timm, the base first.
+        As `workflow.lib.study.sources.find` reads them, the base first.
     folder : str
         Where to write `<name>.yaml`.
 
@@ -374,7 +273,9 @@ def new_study(name: str, images: str, models: list[str], folder: str = "studies"
         f"MODELS: {key} is named twice" for key in dict.fromkeys(keys) if keys.count(key) > 1
     ]
     if mistakes:
-        raise InputError("\n".join(mistakes))
+        text = "\n".join(mistakes)
+        advice = BY_HAND if BY_HAND in text else ""  # once is enough
+        raise InputError(text.replace(BY_HAND, "") + advice)
     there = look(images)
     if 0 in there.splits.values():
         raise InputError(f"IMAGES: {images} holds too few to divide ({there.found}); add some")
@@ -400,15 +301,17 @@ def _check(file: Path) -> None:
     except ConfigurationError as error:
         listed = [mistake.partition(": ")[2] for mistake in error.mistakes]
         raise InputError("the study would not run: " + "\n".join(listed)) from error
-    build_manifest(study.settings["dataset"])
+    mistakes = list(find_mistakes(study)) if isinstance(study, Study) else []
+    if mistakes:
+        raise InputError("the study would not run: " + "\n".join(mistakes))
 
 
 def main() -> None:
     """Read the command line, and say what to do with the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--name", required=True, help="name of the study")
-    parser.add_argument("--images", required=True, help="folder of images")
-    parser.add_argument("models", nargs="*", help="names of timm, the base first")
+    parser.add_argument("--images", required=True, help="folder of images, or labels.csv")
+    parser.add_argument("models", nargs="*", help="names or files, the base first")
     arguments = parser.parse_args()
     try:
         models = " ".join(arguments.models).split()  # make gives them as one text

@@ -16,13 +16,14 @@ from pydantic.fields import FieldInfo
 from workflow.lib.study import fields, networks
 from workflow.lib.study.fields import Section, Strict, keys, optional, shown
 from workflow.lib.study.model import DATASETS, TASKS, PublishedFile, StudyFile
+from workflow.lib.study.pretraining import PRETRAINING
 from workflow.lib.study.recipe import Image, Learnt, Recipe
 
 Mistake = tuple[Sequence, str]
 """A key path, and what is wrong there."""
 
 MISSING = "the key is missing"
-ELSEWHERE = ("logits", "timm", "open_clip", "checkpoint")
+ELSEWHERE = ("logits", "answers", "timm", "open_clip", "checkpoint")
 """Keys that say what kind of network trained elsewhere it is."""
 NO_RECIPE = {"seed": 0, "options": {}}
 """What stands for `recipe` in a study that trains no network."""
@@ -149,7 +150,7 @@ def _network(
 
 def _class_of(section: str, own: Mapping, default: Mapping) -> type[networks.Network] | None:
     """Find the class of a network; None if its head or its objective is of no known kind."""
-    kinds: Mapping = networks.MODELS if section == "models" else networks.PRETRAINING
+    kinds: Mapping = networks.MODELS if section == "models" else PRETRAINING
     for kind in ELSEWHERE:
         if kind in own and kind in kinds:
             return kinds[kind]
@@ -199,9 +200,9 @@ def _of_entry(
 
 def _without_effect(cls: type[Strict], key: object, values: Mapping) -> str:
     """Say that a section has no such key, or that its kind has none."""
-    if key == "checkpoint" and cls in networks.PRETRAINING.values():
+    if key == "checkpoint" and cls in PRETRAINING.values():
         return "needs `timm` or `open_clip` beside it, which says what network the file is of"
-    families = DATASETS, TASKS, networks.MODELS.values(), networks.PRETRAINING.values()
+    families = DATASETS, TASKS, networks.MODELS.values(), PRETRAINING.values()
     relatives = next((family for family in families if cls in family), [cls])
     known = {key for relative in relatives for key in keys(relative)}
     if key not in known:

@@ -19,10 +19,10 @@ from workflow.lib.run.errors import InputError
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import RC
 
-ACROSS = 5  # images side by side in each block
-SIZE = 0.86  # inches, of an image
+ACROSS = 4  # images side by side in each block
+SIZE = 0.9  # inches, of an image
 TINY = 64  # pixels, up to which pixels are shown as squares
-LETTERS = 18  # that fit below an image
+LETTERS = 16  # that fit below an image
 
 
 @rc_context(RC)
@@ -68,7 +68,7 @@ def contact_sheet(
     write_table(tsv, shown)
 
     lines = -(-number // ACROSS)
-    figure = Figure(figsize=(2 * ACROSS * SIZE + 1.1, lines * (SIZE + 0.36) + 0.6))
+    figure = Figure(figsize=(2 * ACROSS * SIZE + 1.1, lines * (SIZE + 0.46) + 0.6))
     for member, block in zip((1, 2), figure.subfigures(1, 2), strict=True):
         outcome = f"only_{member}"
         total = int((rows["outcome"] == outcome).sum())
@@ -83,8 +83,8 @@ def contact_sheet(
             draw_image(ax, pixels[[row["row"]]][0], describe(row))
         # Fixed places: sheets of all pairs have the same layout.
         height = figure.get_size_inches()[1]
-        ends = {"top": 1 - 0.32 / height, "bottom": 0.46 / height}
-        block.subplots_adjust(left=0.03, right=0.97, wspace=0.12, hspace=0.5, **ends)
+        ends = {"top": 1 - 0.32 / height, "bottom": 0.56 / height}
+        block.subplots_adjust(left=0.03, right=0.97, wspace=0.22, hspace=0.52, **ends)
     plots.save(figure, png)
 
 
@@ -133,7 +133,7 @@ def draw_image(ax: Axes, pixels: np.ndarray, text: str) -> None:
     colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # of grey, too
     ax.imshow(np.moveaxis(colours, 0, -1), interpolation="nearest" if tiny else "antialiased")
     below = {"transform": ax.transAxes, "ha": "center", "va": "top"}
-    ax.text(0.5, -0.04, text, fontsize=5.5, linespacing=1.1, **below)
+    ax.text(0.5, -0.04, text, fontsize=7, linespacing=1.1, **below)
 
 
 if "snakemake" in globals():

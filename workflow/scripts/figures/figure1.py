@@ -1,8 +1,9 @@
 """Figure 1: models whose training differs more from the base's make more different errors.
 
 Each main model is compared with the base by error inconsistency, the share of examples on which
-exactly one of the two is right. A category's mean has a 95 % interval over its models from
-Student's t-distribution; one model alone has none.
+exactly one of the two is right, averaged over bases where there are several. A category's mean has
+a 95 % interval over its models and the bases; one model alone has none. Ticks are its means with
+each base.
 """
 
 from matplotlib import rc_context
@@ -26,7 +27,7 @@ def figure1(*, table: str, pdf: str, svg: str, png: str) -> None:
         Figure in three formats, to write.
     """
     rows = plots.in_percent(read_table(table), X)
-    figure, (ax,) = plots.subplots(COLUMN_WIDTH, 2.3)
+    figure, (ax,) = plots.subplots(COLUMN_WIDTH, plots.strip_height(rows))
     plots.draw_strip(ax, rows, X)
     ax.set_xlabel("Error inconsistency with the base (%)")
     plots.save(figure, pdf, svg, png)

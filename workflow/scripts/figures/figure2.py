@@ -4,8 +4,9 @@ Error inconsistency of each main model with the base, against three measures of 
 improvement over the mean of their accuracies, its accuracy, and its conversion rate (the share that
 it gets right of the examples that exactly one of the two gets right). Lines are fitted to models by
 least squares, r is Pearson's correlation, and the slope is in percentage points of improvement for
-one point of inconsistency. A category's mean has 95 % intervals over its models from Student's
-t-distribution, drawn for three models or more.
+one point of inconsistency. All is averaged over bases where there are several; dots are means of a
+category with each. A category's mean has 95 % intervals over its models and the bases, drawn for
+three models or more.
 """
 
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib import rc_context
 
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import RC, TEXT_WIDTH
 
 X = "error_inconsistency"
@@ -53,11 +55,11 @@ def figure2(
             ax.set_title(text.replace("-", "−"), loc="left")
     if combination == "unstated":
         axes[-1].set_ylabel("Conversion rate, at most (%)")
-    plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
+    plots.add_legend(figure, [*plots.category_keys(rows["category"]), *plots.mean_keys(rows)])
     wanted = [set(pair) for pair in label]
     named = rows[[set(pair) in wanted for pair in zip(rows["base"], rows["model"], strict=True)]]
     for ax, column in zip(axes, QUANTITIES, strict=True):
-        plots.label_points(ax, named, X, column)
+        label_points(ax, named, X, column)
     plots.save(figure, pdf, svg, png)
 
 

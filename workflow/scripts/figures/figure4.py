@@ -1,8 +1,10 @@
 """Figure 4: in which classes each model of a pair is the more confident, and specialises.
 
 Mean specialisation angle of the test examples of each class, and of each named group of classes,
-with 95 % intervals from Student's t-distribution over examples. A coloured marker says which model
-specialises: it gets the class right more often (see `class_specialisation`).
+with 95 % intervals from Student's t-distribution over examples; where confidences are not known, by
+how much model 1 is right more often, with intervals of paired differences. A coloured marker says
+which model specialises: it is better in the class, and more so than overall (see
+`class_specialisation`).
 """
 
 import numpy as np
@@ -17,6 +19,10 @@ from workflow.lib.show import escape
 from workflow.lib.show import marks as plots
 from workflow.lib.show.style import INK, LOOKS, PALE, RC, TEXT_WIDTH
 
+LABELS = {
+    "theta": "Mean specialisation angle θ (radians)",
+    "advantage": "Accuracy of model 1 minus that of model 2 (points)",
+}
 NAMED = 30  # classes that have room for their names
 SLOTS = 12  # columns in the width of the classes' panel, for the groups' one to have as wide ones
 
@@ -35,6 +41,9 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
     rows = read_table(table)
     write_table(tsv, rows)
 
+    confident = rows.groupby("pair")["theta"].count().all()
+    what = "theta" if confident else "advantage"
+    rows = plots.in_percent(rows, "advantage")
     pairs = [pair for _, pair in rows.groupby("pair", sort=False)]
     if not pairs:
         plots.save_blank("no pairs configured", pdf, svg, png)
@@ -46,40 +55,42 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
         1 + (groups > 0),
         squeeze=False,
         sharex="col",
-        sharey=True,
+        sharey=True if confident else "col",
         width_ratios=[SLOTS, groups] if groups else [1],
     )
-    axes[0][0].set_ylim(find_limits(rows))
+    for ax, kind in zip(axes[0], ("class", "group"), strict=False):
+        part = rows if confident else rows[rows["what"] == kind]
+        ax.set_ylim(find_limits(part, what))
     for pair, panels in zip(pairs, axes, strict=True):
-        draw_classes(panels[0], pair[pair["what"] == "class"])
+        draw_classes(panels[0], pair[pair["what"] == "class"], what)
         add_key(panels[0], pair)
         if groups:
-            draw_groups(panels[1], pair[pair["what"] == "group"])
-    figure.supylabel("Mean specialisation angle θ (radians)", fontsize=RC["axes.labelsize"])
+            draw_groups(panels[1], pair[pair["what"] == "group"], what)
+    figure.supylabel(LABELS[what], fontsize=RC["axes.labelsize"])
     plots.save(figure, pdf, svg, png)
 
 
-def find_limits(rows: pd.DataFrame) -> tuple[float, float]:
+def find_limits(rows: pd.DataFrame, what: str = "theta") -> tuple[float, float]:
     """Span all means and zero, and the intervals as far as these leave them room."""
-    means = np.append(rows["theta"].dropna(), 0.0)
+    means = np.append(rows[what].dropna(), 0.0)
     room = 0.6 * np.ptp(means) or 0.1
-    low = np.nanmin([0.0, max(means.min() - room, np.nanmin([0.0, *rows["theta_low"]]))])
-    high = np.nanmax([0.0, min(means.max() + room, np.nanmax([0.0, *rows["theta_high"]]))])
+    low = np.nanmin([0.0, max(means.min() - room, np.nanmin([0.0, *rows[f"{what}_low"]]))])
+    high = np.nanmax([0.0, min(means.max() + room, np.nanmax([0.0, *rows[f"{what}_high"]]))])
     margin = 0.06 * (high - low or 1.0)
     return low - margin, high + margin
 
 
-def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
+def draw_classes(ax: Axes, classes: pd.DataFrame, what: str) -> None:
     """Draw each class of a pair at its index, with names if there are few."""
     few = len(classes) <= NAMED
-    x, ends = classes["label"], (classes["theta_low"], classes["theta_high"])
+    x, ends = classes["label"], (classes[f"{what}_low"], classes[f"{what}_high"])
     bars = {"linewidth": 1.2} if few else {"linewidth": 0.5, "alpha": 0.6, "rasterized": True}
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
     ax.vlines(x, *ends, color=PALE, zorder=2, **bars)
     plain = classes[classes["specialist"].isna()]
     dots = {"color": "#777777", "s": 10 if few else 1.2, "linewidth": 0, "zorder": 3}
-    sns.scatterplot(plain, x="label", y="theta", ax=ax, **dots)
-    mark_specialists(ax, classes, "label", 25 if few else 9)
+    sns.scatterplot(plain, x="label", y=what, ax=ax, **dots)
+    mark_specialists(ax, classes, "label", 25 if few else 9, what)
     ax.set_xlim(x.min() - 0.6, x.max() + 0.6)
     if few:
         ax.set_xticks(x, classes["class"], rotation=35, ha="right", rotation_mode="anchor")
@@ -87,25 +98,27 @@ def draw_classes(ax: Axes, classes: pd.DataFrame) -> None:
         ax.set_xlabel("Class (index)")
 
 
-def draw_groups(ax: Axes, groups: pd.DataFrame) -> None:
+def draw_groups(ax: Axes, groups: pd.DataFrame, what: str) -> None:
     """Draw each group of a pair as the band of its interval, with its mean."""
-    x, low = np.arange(len(groups)), groups["theta_low"]
+    x, low = np.arange(len(groups)), groups[f"{what}_low"]
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
     band = {"color": PALE, "alpha": 0.7, "linewidth": 0, "zorder": 2}
-    ax.bar(x, groups["theta_high"] - low, bottom=low, width=0.7, **band)
-    ax.hlines(groups["theta"], x - 0.35, x + 0.35, color=INK, linewidth=0.9, zorder=3)
-    mark_specialists(ax, groups.assign(x=x), "x", 25)
+    ax.bar(x, groups[f"{what}_high"] - low, bottom=low, width=0.7, **band)
+    ax.hlines(groups[what], x - 0.35, x + 0.35, color=INK, linewidth=0.9, zorder=3)
+    mark_specialists(ax, groups.assign(x=x), "x", 25, what)
     ax.set_xlim(-0.7, len(groups) - 0.3)
     ax.set_xticks(x, groups["class"], rotation=35, ha="right", rotation_mode="anchor")
 
 
-def mark_specialists(ax: Axes, rows: pd.DataFrame, x: str, size: float) -> None:
+def mark_specialists(
+    ax: Axes, rows: pd.DataFrame, x: str, size: float, what: str = "theta"
+) -> None:
     """Mark classes or groups in which a model specialises with its category's marker."""
     second = rows["specialist"] == rows["model_2"]
     marked = rows.assign(category=rows["category_2"].where(second, rows["category_1"]))
     marked = marked[rows["specialist"].notna()]
     hollow = second & (rows["category_1"] == rows["category_2"])
-    plots.draw_points(ax, marked, x, "theta", hollow=hollow, s=size, alpha=1, zorder=4)
+    plots.draw_points(ax, marked, x, what, hollow=hollow, s=size, alpha=1, zorder=4)
     ax.set(xlabel="", ylabel="")
 
 

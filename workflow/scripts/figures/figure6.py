@@ -64,7 +64,7 @@ def figure6(
         ax.set_ylim(*limits(values, goal, shown=panel == "compressed"))
     plots.draw_strip(needed, rows[rows["panel"] == "needed"], "dimensions")
     needed.set_xlabel("Dimensions to reach the target")
-    plots.add_legend(figure, [*plots.category_keys(rows["category"]), plots.MEAN_KEY])
+    plots.add_legend(figure, [*plots.category_keys(rows["category"]), *plots.mean_keys(rows)])
     probes = rows[(rows["what"] == "model") & (rows["panel"] != "needed")]
     failed = int((~probes["converged"]).sum())
     if failed:

@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from workflow.lib.measures.statistics import fit_line
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import INK, LOOKS, RC, TEXT_WIDTH
 from workflow.lib.study.categories import BASE
 
@@ -59,7 +60,7 @@ def figure7(
     axes[2].set_ylabel("mAP of both together (%)")
     plots.add_legend(figure, plots.category_keys(rows["category"]))
     for ax, (points, x, _) in zip(axes, panels, strict=True):
-        plots.label_points(ax, points.nlargest(1, Y), x, Y)
+        label_points(ax, points.nlargest(1, Y), x, Y)
     failed = int((~rows["converged"]).sum())
     if failed:
         figure.text(0, 0, f"{failed} of {len(rows)} probes did not converge", va="top", color=INK)

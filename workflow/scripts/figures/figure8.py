@@ -29,7 +29,8 @@ def figure8(*, table: str, pdf: str, svg: str, png: str) -> None:
         Figure in three formats, to write.
     """
     rows = plots.in_percent(read_table(table), *QUANTITIES)
-    figure, axes = plots.subplots(TEXT_WIDTH, 2.3, columns=len(QUANTITIES), sharey=True)
+    height = plots.strip_height(rows)
+    figure, axes = plots.subplots(TEXT_WIDTH, height, columns=len(QUANTITIES), sharey=True)
     for ax, (column, label) in zip(axes, QUANTITIES.items(), strict=True):
         plots.draw_strip(ax, rows, column)
         ax.set_xlabel(label)

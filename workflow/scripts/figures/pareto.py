@@ -1,9 +1,10 @@
-"""What ensembles cost: accuracy on the test split against parameters and time per image.
+"""What ensembles cost: accuracy on the test split against multiply-adds, parameters and time.
 
-Single models, pairs and triples of the table of recommendations; single models that are weaker than
-all of interest may lie below what is shown. A line joins those on the Pareto front: none is as good
-for less, or better for as much, on the calibration split. It is drawn by test accuracy and so may
-fall, where the choice was luck.
+Single models, pairs, triples and cascades of the table of recommendations; single models and
+cascades that are weaker than all of interest may lie below what is shown. A line joins those on the
+Pareto front: none is as good for less, or better for as much, on the calibration split. It is drawn
+by test accuracy and so may fall, where the choice was luck. A thin line is a cascade at all its
+thresholds.
 """
 
 import numpy as np
@@ -15,58 +16,86 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import marks as plots
+from workflow.lib.show.labels import label_points
 from workflow.lib.show.style import INK, RC, TEXT_WIDTH
 
-# By number of members. Colours from lighter to darker, at steps that remain in grey.
-SIZES = {1: "Single model", 2: "Pair", 3: "Triple"}
-COLOURS = {1: "#9C9C9C", 2: "#3F8FC4", 3: "#123A63"}
-MARKERS = {1: "o", 2: "s", 3: "^"}
+# Colours from lighter to darker, at steps that remain in grey.
+KINDS = {1: "Single model", 2: "Pair", 3: "Triple", "cascade": "Cascade"}
+COLOURS = {1: "#9C9C9C", 2: "#3F8FC4", 3: "#123A63", "cascade": "#D55E00"}
+MARKERS = {1: "o", 2: "s", 3: "^", "cascade": "D"}
 # Column of the cost and of its front, and the axis.
 PANELS = {
-    "parameters": ("pareto", "Parameters"),
-    "milliseconds": ("pareto_speed", "Time per image (ms)"),
+    "macs": ("pareto", "Multiply-adds an image"),
+    "parameters": ("pareto_parameters", "Parameters"),
+    "milliseconds": ("pareto_speed", "Time an image (ms)"),
 }
-NAMED = 5  # members of each front at most that are named
+NAMED = 4  # members of each front at most that are named
+CURVES = 3  # cascades drawn at all their thresholds
 
 
 @rc_context(RC)
-def pareto(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
+def pareto(*, table: str, curves: str, pdf: str, svg: str, png: str, tsv: str) -> None:
     """Draw accuracy against cost.
 
     Parameters
     ----------
     table : str
         Table of recommendations.
+    curves : str
+        Cascades at all their thresholds, as `cascades` writes them.
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write: that of recommendations, with
-        `milliseconds`.
+        `milliseconds`, and below it the points of `curves` that are drawn, of the kind "curve".
     """
     drawn = read_table(table)
     drawn["milliseconds"] = 1000 / drawn["images_per_second"]
-    write_table(tsv, drawn)
+    lines = chosen_curves(drawn, read_table(curves))
+    write_table(tsv, pd.concat([drawn, lines], ignore_index=True) if len(lines) else drawn)
 
     drawn = plots.in_percent(drawn, "accuracy")
-    figure, axes = plots.subplots(TEXT_WIDTH, 3.2, columns=2, sharey=True)
+    drawn["look"] = drawn["size"].astype(object).where(drawn["kind"] == "ensemble", "cascade")
+    for front, _ in PANELS.values():
+        drawn[front] = drawn[front].eq(True) | drawn[front].eq("True")
+    figure, axes = plots.subplots(TEXT_WIDTH, 3.0, columns=len(PANELS), sharey=True)
     for ax, (column, (front, title)) in zip(axes, PANELS.items(), strict=True):
-        draw_costs(ax, drawn, column, front)
+        shown = drawn if column == "macs" else drawn[drawn["kind"] == "ensemble"]
+        draw_costs(ax, shown, column, front)
         ax.set_xlabel(title)
+    for _, own in lines.groupby(["models", "then"], sort=False) if len(lines) else ():
+        own = own.sort_values("macs")
+        axes[0].plot(
+            own["macs"], 100 * own["accuracy"], color=COLOURS["cascade"], linewidth=0.7, zorder=2.5
+        )
     # Weak single models would take most of the room.
-    worth = drawn[(drawn["size"] > 1) | drawn["pareto"] | drawn["pareto_speed"]]
+    fronts = drawn[[front for front, _ in PANELS.values()]].any(axis=1)
+    worth = drawn[(drawn["size"] > 1) & (drawn["kind"] == "ensemble") | fronts]
     shown = (drawn if worth.empty else worth)["accuracy"]
     room = 0.15 * np.ptp(shown) + 0.2
     axes[0].set_ylim(shown.min() - room, shown.max() + 2 * room)
     axes[0].set_ylabel("Accuracy on test images (%)")
     line = plots.marker_key("Pareto front, chosen on calibration images", color=INK, linestyle="-")
     handles = [
-        plots.marker_key(
-            SIZES[size], marker=MARKERS[size], color=COLOURS[size], markersize=4, alpha=0.75
-        )
-        for size in sorted(set(drawn["size"]))
+        plots.marker_key(label, marker=MARKERS[look], color=COLOURS[look], markersize=4, alpha=0.75)
+        for look, label in KINDS.items()
+        if look in set(drawn["look"])
     ]
+    if len(lines):
+        label = "at all its thresholds"
+        handles.append(plots.marker_key(label, color=COLOURS["cascade"], linestyle="-"))
     plots.add_legend(figure, [*handles, line])
     for ax, (column, (front, _)) in zip(axes, PANELS.items(), strict=True):
-        plots.label_points(ax, named(drawn, column, front), column, "accuracy")
+        label_points(ax, named(drawn, column, front), column, "accuracy")
     plots.save(figure, pdf, svg, png)
+
+
+def chosen_curves(drawn: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Points of the first cascades of two, those on the front before others."""
+    cascades = drawn[(drawn["kind"] == "cascade") & (drawn["size"] == 2)]
+    first = cascades.sort_values("pareto", ascending=False, kind="stable").head(CURVES)
+    wanted = set(zip(first["models"], first["then"], strict=True)) if len(first) else set()
+    own = curves[curves["target"] == "accuracy"]
+    keep = [pair in wanted for pair in zip(own["models"], own["then"], strict=True)]
+    return own[np.array(keep, bool)].assign(kind="curve", size=2)
 
 
 def draw_costs(ax: Axes, table: pd.DataFrame, column: str, front: str) -> None:
@@ -89,17 +118,17 @@ def draw_costs(ax: Axes, table: pd.DataFrame, column: str, front: str) -> None:
         return
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(EngFormatter(sep="") if column == "parameters" else "{x:g}")
+    ax.xaxis.set_major_formatter("{x:g}" if column == "milliseconds" else EngFormatter(sep=""))
     ax.xaxis.set_minor_formatter(NullFormatter())
     best = known[known[front]].sort_values([column, "accuracy"])
     ax.plot(best[column], best["accuracy"], color=INK, drawstyle="steps-post", zorder=3)
-    by_size = {"hue": "size", "palette": COLOURS, "style": "size", "markers": MARKERS}
+    looks = {"hue": "look", "palette": COLOURS, "style": "look", "markers": MARKERS}
     common = {"x": column, "y": "accuracy", "s": 16, "legend": False, "ax": ax}
     # The cheap ones are few, and lie on top.
     cheap = known.sort_values("size", ascending=False, kind="stable")
-    sns.scatterplot(cheap, alpha=0.75, edgecolor="white", linewidth=0.3, **by_size, **common)
+    sns.scatterplot(cheap, alpha=0.75, edgecolor="white", linewidth=0.3, **looks, **common)
     if len(best):
-        sns.scatterplot(best, edgecolor=INK, linewidth=0.8, zorder=4, **by_size, **common)
+        sns.scatterplot(best, edgecolor=INK, linewidth=0.8, zorder=4, **looks, **common)
     ax.margins(0.08)
 
 

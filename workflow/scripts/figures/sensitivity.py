@@ -39,13 +39,15 @@ def sensitivity(*, variants: str, pdf: str, svg: str, png: str, tsv: str) -> Non
     write_table(tsv, table)
 
     rows = table.assign(variant=[name_variant(row) for row in table.to_dict("records")])
-    figure = Figure(figsize=(TEXT_WIDTH, 3.9), layout="constrained")
+    figure = Figure(figsize=(TEXT_WIDTH, 4.2), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
     axes = above.subplots(1, len(PAIRS), sharey=True)
     greedy, compressed = below.subplots(1, 2, width_ratios=[1, 1.25])
+    of_pairs = list(rows.loc[rows["number"].isin(PAIRS), "variant"].unique())  # on one axis
     for ax, (number, label) in zip([*axes, greedy], (PAIRS | GREEDY).items(), strict=True):
         mine = rows[rows["number"] == number]
-        draw_values(ax, mine if number in PLAIN else plots.in_percent(mine, "value"))
+        order = of_pairs if number in PAIRS else None
+        draw_values(ax, mine if number in PLAIN else plots.in_percent(mine, "value"), order)
         ax.set_xlabel(label)
     needed = rows[rows["number"] == "dimensions"]
     draw_values(compressed, needed, by_category=True)
@@ -69,7 +71,9 @@ def name_variant(row: dict) -> str:
     return f"{row['direction']} {row['statistic']}"
 
 
-def draw_values(ax: Axes, rows: pd.DataFrame, *, by_category: bool = False) -> None:
+def draw_values(
+    ax: Axes, rows: pd.DataFrame, order: list[str] | None = None, *, by_category: bool = False
+) -> None:
     """Draw the values of each variant on a row, with their intervals.
 
     Parameters
@@ -77,6 +81,8 @@ def draw_values(ax: Axes, rows: pd.DataFrame, *, by_category: bool = False) -> N
     ax : Axes
     rows : DataFrame
         `variant`, `value`, `value_low`, `value_high`, `chosen`, `category`.
+    order : list of str, optional
+        Variants from top to bottom; by default, those of `rows`.
     by_category : bool
         Draw a marker for each category, one above the other. Their intervals, of few models each,
         are left to the table.
@@ -85,7 +91,7 @@ def draw_values(ax: Axes, rows: pd.DataFrame, *, by_category: bool = False) -> N
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "not in this study", transform=ax.transAxes, ha="center", va="center")
         return
-    variants = list(rows["variant"].unique())
+    variants = order or list(rows["variant"].unique())
     if by_category:
         there = [name for name in CATEGORIES if name in set(rows["category"])]
         looks = {"hue": "category", "hue_order": there, "dodge": 0.13 * (len(there) - 1)}

@@ -1,0 +1,89 @@
+"""Write the numbers of a finished run into README.md and docs/findings.md.
+
+    python docs/write_numbers.py results/default
+
+What stands between `<!-- numbers: <block> -->` and `<!-- end -->` is replaced by what the tables of
+the run say. Blocks: `cost` (models, time and memory), `answers` (those of the terminal) and
+`claims` (verdicts on the claims of the paper).
+"""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from workflow.lib.outputs.tables import read_table  # noqa: E402
+from workflow.lib.show.escape import markdown  # noqa: E402
+
+DOCUMENTS = ("README.md", "docs/findings.md")
+BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+VERDICTS = {"yes": "holds", "no": "does not hold", "unclear": "unclear"}
+
+
+def cost(folder: Path) -> str:
+    """Say what the run trained, and what that took, by Snakemake's benchmarks."""
+    study = yaml.safe_load((folder / "study.json").read_text(encoding="utf-8"))
+    jobs = [
+        pd.read_csv(file, sep="\t", na_values="-").iloc[0].to_dict() | {"rule": file.parent.name}
+        for file in sorted(folder.glob("benchmarks/**/*.tsv"))
+    ]
+    table = pd.DataFrame(jobs)
+    trained = int((table["rule"].isin(["train", "train_parent"])).sum())
+    minutes = table["cpu_time"].sum() / 60
+    return (
+        f"It trains {trained} small networks on [Fashion-MNIST](resources/README.md) and analyses\n"
+        f"{len(study['models'])} models: {minutes:.0f} processor minutes, and at most "
+        f"{table['max_rss'].max():.0f} MB a job.\n"
+    )
+
+
+def answers(folder: Path) -> str:
+    """Give the answers that the terminal says at the end of the run."""
+    told = read_table(folder / "findings.tsv")["answer"]
+    quoted = ["".join(f"> {line}\n" for line in textwrap.wrap(text, 110)) for text in told]
+    return ">\n".join(quoted)
+
+
+def claims(folder: Path) -> str:
+    """Give the verdicts on the paper's claims."""
+    rows = [
+        f"| {row['claim']} | **{VERDICTS[row['holds']]}** | {markdown(str(row['evidence']))} |"
+        for row in read_table(folder / "summary.tsv").to_dict("records")
+    ]
+    return "\n".join(["| claim | here | numbers |", "| --- | --- | --- |", *rows, ""])
+
+
+BLOCKS = {"cost": cost, "answers": answers, "claims": claims}
+
+
+def fill(text: str, folder: Path) -> str:
+    """Replace every block of a document."""
+
+    def block(found: re.Match) -> str:
+        return found.group(1) + BLOCKS[found.group(2)](folder) + found.group(4)
+
+    return BLOCK.sub(block, text)
+
+
+def main() -> None:
+    """Fill in the documents of this checkout."""
+    if len(sys.argv) != 2:
+        sys.exit("Give the results of a finished run: python docs/write_numbers.py results/default")
+    folder = Path(sys.argv[1])
+    for name in DOCUMENTS:
+        path = ROOT / name
+        before = path.read_text(encoding="utf-8")
+        after = fill(before, folder)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"Wrote {name}")
+
+
+if __name__ == "__main__":
+    main()
