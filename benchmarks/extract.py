@@ -80,11 +80,12 @@ class Job:
 
     def extract(self, array: Path, path: Path) -> None:
         """Write an outputs file, as the rule does."""
-        for old in (path, Path(f"{path}.part")):  # from which it would go on
-            old.unlink(missing_ok=True)
+        clear(path)
         inference = self.inference(array)
         ids = np.array([f"{row:06d}" for row in range(len(inference.images))])
-        outputs.write(path, Split(ids, np.zeros(len(ids), np.int64)), inference, {})
+        split = Split(ids, np.zeros(len(ids), np.int64))
+        computed = outputs.write(path, split, inference, {})
+        assert computed == len(ids), "only a whole extraction is measured"
 
     @torch.inference_mode()
     def forward(self, batches: Iterable[torch.Tensor], layout: torch.memory_format) -> torch.Tensor:
@@ -94,6 +95,12 @@ class Job:
         with torch.autocast(self.device.type, dtype, enabled=reduced):
             logits = [self.network(x.contiguous(memory_format=layout)) for x in batches]
         return torch.cat(logits).float().cpu()
+
+
+def clear(path: Path) -> None:
+    """Remove a file and its part files, from which a job would go on."""
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
 
 
 def take_turns(
@@ -167,9 +174,15 @@ def against_loader(job: Job, folder: Path, images: int, rounds: int, threads: in
     results = {}
 
     def decode() -> None:
-        array.unlink(missing_ok=True)
-        load = lambda name: Image.open(folder / "jpeg" / name).convert("RGB")  # noqa: E731
+        clear(array)
+        decoded = []
+
+        def load(name: str) -> Image.Image:
+            decoded.append(name)
+            return Image.open(folder / "jpeg" / name).convert("RGB")
+
         prepare(load, names, geometry, array, threads=threads)
+        assert len(decoded) == images, "only a whole decoding is measured"
 
     def loader() -> None:
         keys = ("input_size", "interpolation", "mean", "std", "crop_pct")

@@ -64,16 +64,24 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--l2", type=float, nargs="+", default=[1e-2])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="of the probe; scikit-learn has the CPU")
+    parser.add_argument("--precision", choices=["float32", "float64"], default="float64")
+    parser.add_argument("--iterations", type=int, default=10_000, help="of scikit-learn, at most")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     features, labels = make_features(arguments.examples, arguments.dimensions, arguments.classes)
     features = (features - features.mean(0)) / features.std(0)
-    tensors = torch.from_numpy(features), torch.from_numpy(labels)
+    dtype = getattr(torch, arguments.precision)
+    tensors = (
+        torch.from_numpy(features).to(arguments.device, dtype),
+        torch.from_numpy(labels).to(arguments.device),
+    )
     # The first optimiser that is made loads much of torch.
     probes.fit_path(tensors[0][:100], tensors[1][:100], arguments.classes, [1.0])
     print(
         f"{arguments.examples} examples x {arguments.dimensions} dimensions, "
-        f"{arguments.classes} classes, {arguments.threads} threads, float64"
+        f"{arguments.classes} classes, {arguments.threads} threads; the probe in "
+        f"{arguments.precision} on {arguments.device}"
     )
     for l2 in arguments.l2:
         print(f"L2 {l2:g}")
@@ -81,13 +89,14 @@ def main() -> None:
         for tolerance in (1e-4, 1e-5):
             start = time.perf_counter()
             (probe,) = probes.fit_path(*tensors, arguments.classes, [l2], tolerance=tolerance)
+            found = [tensor.cpu().double().numpy() for tensor in (probe.weight, probe.bias)]
             seconds = time.perf_counter() - start
-            loss, slope = loss_of(probe.weight.numpy(), probe.bias.numpy(), features, labels, l2)
+            loss, slope = loss_of(*found, features, labels, l2)
             reached.append((tolerance, seconds, loss))
             show("probe", seconds, loss, slope, tolerance)
         for tolerance in (1e-4, 1e-5, 1e-6):
             reference = LogisticRegression(
-                C=1 / (arguments.examples * l2), tol=tolerance, max_iter=10_000
+                C=1 / (arguments.examples * l2), tol=tolerance, max_iter=arguments.iterations
             )
             start = time.perf_counter()
             with threadpool_limits(arguments.threads), warnings.catch_warnings(action="ignore"):

@@ -1,35 +1,81 @@
-"""Make torchvision importable beside a build of torch that its wheel was not compiled for.
+"""The door to torch: import this module before timm or open_clip.
 
-The registry's torchvision needs CUDA libraries; beside a CPU build of torch its compiled operators
-do not load, and its import fails because their schemas are missing. Import this module before timm
-or open_clip. It declares the schemas only where the compiled operators cannot load; nothing here
-calls them.
+It keeps away what nothing here uses, and what would take more time to import than torch itself:
+
+- torchvision's operators and models, of which timm and open_clip want one small class. The
+  registry's operators need CUDA libraries besides: beside a CPU build of torch they do not load.
+- `torch._dynamo`, the compiler, which timm touches when it is imported, and each optimiser when it
+  is made. It is imported as soon as something is compiled.
+- `torch.distributed.tensor`, for which one of timm's optimisers looks.
+
+Where a program has imported torchvision or the compiler before, they stay.
 """
 
+import importlib
+import importlib.metadata
 import importlib.util
-from pathlib import Path
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import torch
 
-_SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
+COMPILER = "torch._dynamo"
+TENSORS = "torch.distributed.tensor"
 
 
-def _operators_load() -> bool:
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        return False
+class _Compiler(ModuleType):
+    """Stands in for the compiler until something is asked of it that matters without one."""
+
+    config = SimpleNamespace()
+
+    @staticmethod
+    def graph_break() -> None:
+        """Do nothing, as outside of a compiled graph."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":  # that a submodule is looked for in
+            raise AttributeError(name)
+        if sys.modules.get(COMPILER) is self:
+            del sys.modules[COMPILER]
+        module = importlib.import_module(COMPILER)
+        for key, value in vars(self.config).items():
+            setattr(module.config, key, value)
+        return getattr(module, name)
+
+
+def _postpone_compiler() -> None:
+    """Import it when it is used, and not when a function is marked as one that it leaves alone."""
+    sys.modules[COMPILER] = torch._dynamo = _Compiler(COMPILER)
+    torch.compiler.disable = torch._disable_dynamo
+    for name in ("add_param_group", "load_state_dict", "state_dict"):
+        function = getattr(torch.optim.Optimizer, name).__wrapped__
+        setattr(function, "__dynamo_disable", function)
+
+
+def _shell(name: str) -> ModuleType:
+    """Make a package whose modules can be imported and whose own code does not run."""
+    spec = importlib.util.find_spec(name)
+    assert spec and spec.submodule_search_locations
+    package = ModuleType(name)
+    package.__spec__, package.__file__ = spec, spec.origin
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[name] = package
+    return package
+
+
+if COMPILER not in sys.modules:
+    _postpone_compiler()
+if "torchvision" not in sys.modules:
+    vars(_shell("torchvision")).update(
+        __version__=importlib.metadata.version("torchvision"),
+        get_image_backend=lambda: "PIL",  # as it is by default; its datasets ask for it
+        ops=_shell("torchvision.ops"),
+    )
+    sys.modules["torchvision.models"] = None  # type: ignore[assignment]  # timm does without
+if not {"timm", TENSORS} & sys.modules.keys():
+    sys.modules[TENSORS] = None  # type: ignore[assignment]
     try:
-        for library in Path(spec.origin).parent.glob("_C.*"):
-            torch.ops.load_library(str(library))
-    except OSError:
-        return False
-    return hasattr(torch.ops.torchvision, "nms")
-
-
-if not _operators_load():
-    _library = torch.library.Library("torchvision", "FRAGMENT")
-    for _schema in _SCHEMAS:
-        _library.define(_schema)
+        importlib.import_module("timm.optim")
+    finally:
+        del sys.modules[TENSORS]

@@ -97,6 +97,8 @@ def cascade_rows(cascades: pd.DataFrame, parameters: pd.Series) -> pd.DataFrame:
     rows["size"] = keys.map(len)
     rows["rank"] = np.arange(1, len(rows) + 1)
     rows["choice"] = "cascade"
+    for end in ("", "_low", "_high"):
+        rows[f"choice_accuracy{end}"] = own[f"accuracy{end}"]
     rows["front"] = own["selection_macs"]
     known = pd.to_numeric(parameters)
     rows["parameters"] = [known.reindex(own_keys).sum(skipna=False) for own_keys in keys]

@@ -256,3 +256,25 @@ def test_a_gpu_gives_what_a_cpu_gives(classifier, tmp_path, precision):
         results.append([np.concatenate(part) for part in zip(*blocks, strict=True)])
     for own, other in zip(*results, strict=True):
         assert_same_to_scale(own, other, 1e-4 if precision == "float32" else 0.05)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_shrink_when_the_memory_of_a_gpu_is_full(tmp_path):
+    device = torch.device("cuda")
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 3, 224, 224), dtype=np.uint8)
+    np.save(tmp_path / "c.npy", pixels)
+    images = Images([tmp_path / "c.npy"], [0.5] * 3, [0.5] * 3, device)
+    recipe = {"architecture": "resnet50", "options": {}, "input": {"mean": [0.5] * 3}}
+    network = networks.Classifier(networks.create(recipe, 10)).eval().to(device)
+    few = Inference(network, images, model="mine", batch_size=8)(np.arange(512))
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(1.5e9 / whole)  # 512 images need several GB
+    try:
+        inference = Inference(network, images, model="mine", batch_size=512)
+        many = inference(np.arange(512))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert 1 <= inference.batch_size < 512
+    for own, other in zip(many, few, strict=True):
+        assert_same_to_scale(own, other, 1e-4)

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         With status 1 after an `InputError`, a full disk or a full memory, with its message as the
         log's last line.
     """
+    imported = _processor_seconds()
     terminal = os.dup(sys.stderr.fileno())
     turn = _take_turn(snakemake.log[0])  # noqa: F841  (held until the process ends)
     with open(snakemake.log[0], "w", buffering=1) as file:
@@ -70,6 +72,9 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     logging.captureWarnings(True)
     try:
         function(**arguments_of(function, snakemake))
+        log.info(
+            "Processor seconds: %.2f, of which importing: %.2f", _processor_seconds(), imported
+        )
     except Exception as error:
         message = str(error) if isinstance(error, InputError) else what_is_full(error)
         if not message:
@@ -78,6 +83,12 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         if not isinstance(error, InputError):  # the disk may be that of the log
             os.write(terminal, f"Error in {snakemake.log[0]}: {message}\n".encode())
         sys.exit(1)
+
+
+def _processor_seconds() -> float:
+    """Take what this process has used so far, and the children that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def arguments_of(function: Callable[..., None], job: Any) -> dict[str, Any]:

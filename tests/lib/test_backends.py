@@ -1,0 +1,69 @@
+"""What `workflow.lib.backends` keeps away stays away from a training, and comes when it is used."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TRAINING = """
+import sys
+import workflow.lib.backends
+import open_clip, timm, torch
+from timm.data import create_transform, resolve_model_data_config
+from timm.optim import create_optimizer_v2
+
+network = timm.create_model("test_resnet", num_classes=4)
+create_transform(**resolve_model_data_config(network))
+optimiser = create_optimizer_v2(network, sys.argv[1], lr=0.1)
+network(torch.ones(2, 3, 32, 32)).sum().backward()
+optimiser.step()
+optimiser.load_state_dict(optimiser.state_dict())
+for name in ("torch._dynamo.config", "torch._inductor", "torch.distributed.tensor", "sympy",
+             "torchvision.models.resnet", "torchvision.ops.boxes"):
+    print(name in sys.modules)
+"""
+
+COMPILING = """
+import workflow.lib.backends
+import timm, torch
+
+network = timm.create_model("test_resnet").eval()
+images = torch.ones(2, 3, 32, 32)
+with torch.inference_mode():
+    compiled = torch.compile(network, backend="eager")
+    print(torch.equal(compiled(images), network(images)))
+    print(torch._dynamo.config.cache_size_limit == 1_000_000)  # as timm wants it
+    print(hasattr(torch._dynamo, "optimize"))
+"""
+
+BEFORE = """
+import sys
+import torch._dynamo
+compiler = sys.modules["torch._dynamo"]
+import workflow.lib.backends
+import timm
+print(sys.modules["torch._dynamo"] is compiler, torch._dynamo is compiler)
+"""
+
+
+def run(code: str, *arguments: str) -> list[str]:
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code, *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "lamb", "muon"])
+def test_a_training_imports_neither_the_compiler_nor_what_torchvision_has_for_others(optimiser):
+    assert run(TRAINING, optimiser) == 6 * ["False"]
+
+
+def test_the_compiler_comes_when_something_is_compiled():
+    assert run(COMPILING) == 3 * ["True"]
+
+
+def test_a_compiler_that_was_there_before_stays():
+    assert run(BEFORE) == ["True", "True"]
