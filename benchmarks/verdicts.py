@@ -21,8 +21,9 @@ import pandas as pd
 
 from workflow.lib.measures import claims
 from workflow.lib.measures.bases import Compared, X
-from workflow.lib.measures.claims import Answers, Finding
+from workflow.lib.measures.claims import Answers
 from workflow.lib.measures.statistics import wilson
+from workflow.lib.measures.verdicts import YES, Finding, judge
 from workflow.lib.study.categories import CATEGORIES
 from workflow.scripts.weaker import mean_gain
 
@@ -154,8 +155,8 @@ def main() -> None:
     for seed in range(studies):
         found = study(seed)
         # Before the correction, each claim by itself.
-        alone += [claims.judge([each])[0].holds == claims.YES for each in found]
-        corrected += [each.holds == claims.YES for each in claims.judge(found)]
+        alone += [judge([each])[0].holds == YES for each in found]
+        corrected += [each.holds == YES for each in judge(found)]
     print(f"{studies} studies in which no claim is true\n\nholds   corrected   claim")
     failed = []
     for claim, before, after in zip(study(0), alone, corrected, strict=True):

@@ -10,14 +10,15 @@ import pandas as pd
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures import claims
 from workflow.lib.measures.bases import compare
-from workflow.lib.measures.claims import Answers, Claim
+from workflow.lib.measures.claims import Answers
+from workflow.lib.measures.verdicts import NO, UNCLEAR, YES, Claim, judge
 from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
 
 LEAST = 3  # models compared with the base, of which claims over models say something
-WORDS = {claims.YES: "Holds", claims.NO: "Does not hold", claims.UNCLEAR: "Unclear"}
+WORDS = {YES: "Holds", NO: "Does not hold", UNCLEAR: "Unclear"}
 
 
 def summary(
@@ -85,7 +86,7 @@ def summary(
         found.append(claims.divergence_compresses(table, every))
     if isinstance(downstream, str):
         found.append(claims.diverse_pairs_transfer(read_table(downstream)))
-    judged = claims.judge(found)
+    judged = judge(found)
     columns = [field.name for field in fields(Claim)]
     write_table(tsv, pd.DataFrame(judged, columns=columns))
     told = None if isinstance(findings, list) else read_table(findings)

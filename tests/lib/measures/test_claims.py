@@ -6,7 +6,8 @@ import pytest
 
 from workflow.lib.measures import claims
 from workflow.lib.measures.bases import Compared, X
-from workflow.lib.measures.claims import NO, UNCLEAR, YES, Answers, Finding
+from workflow.lib.measures.claims import Answers
+from workflow.lib.measures.verdicts import NO, UNCLEAR, YES, Finding, judge
 from workflow.lib.study.categories import CATEGORIES
 
 BASES = 3
@@ -44,7 +45,7 @@ def compared(inconsistency, improvement=None, conversion=None, accuracy=None, no
 
 
 def holds(finding: Finding) -> str:
-    return claims.judge([finding])[0].holds
+    return judge([finding])[0].holds
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,9 @@ def test_verdicts(value, p, more, expected):
 
 def test_verdicts_are_corrected_for_their_number():
     found = [Finding("It is so.", "figure1", 1.0, p, "") for p in (0.03, 0.02, np.nan)]
-    judged = claims.judge(found)
+    judged = judge(found)
     assert [each.holds for each in judged] == [YES, YES, UNCLEAR]  # 2 x 0.02 and 0.04
-    assert claims.judge([*found, found[0]])[0].holds == UNCLEAR  # 3 x 0.02 and on
+    assert judge([*found, found[0]])[0].holds == UNCLEAR  # 3 x 0.02 and on
     assert judged[1].p_holm == pytest.approx(0.04)
 
 

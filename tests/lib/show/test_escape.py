@@ -11,7 +11,7 @@ from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from workflow.lib.measures.claims import Claim
+from workflow.lib.measures.verdicts import Claim
 from workflow.lib.show import escape, fonts, marks
 from workflow.lib.show.style import RC
 from workflow.scripts import summary
