@@ -30,6 +30,8 @@ PANELS = {
     "milliseconds": ("pareto_speed", "Time an image (ms)"),
 }
 NAMED = 4  # members of each front at most that are named
+LETTERS = "ABCDEFGHIJKL"  # that stand for them, in the figure
+LINE = 0.15  # inches that the name of one takes below it
 CURVES = 3  # cascades drawn at all their thresholds
 
 
@@ -56,7 +58,10 @@ def pareto(*, table: str, curves: str, pdf: str, svg: str, png: str, tsv: str) -
     drawn["look"] = drawn["size"].astype(object).where(drawn["kind"] == "ensemble", "cascade")
     for front, _ in PANELS.values():
         drawn[front] = drawn[front].eq(True) | drawn[front].eq("True")
-    figure, axes = plots.subplots(TEXT_WIDTH, 3.0, columns=len(PANELS), sharey=True)
+    chosen = {column: named(drawn, column, front) for column, (front, _) in PANELS.items()}
+    letters = dict(zip(pd.unique(pd.concat(chosen.values())["name"]), LETTERS, strict=False))
+    height = 3.0 + LINE * len(letters)
+    figure, axes = plots.subplots(TEXT_WIDTH, height, columns=len(PANELS), sharey=True)
     for ax, (column, (front, title)) in zip(axes, PANELS.items(), strict=True):
         shown = drawn if column == "macs" else drawn[drawn["kind"] == "ensemble"]
         draw_costs(ax, shown, column, front)
@@ -83,8 +88,11 @@ def pareto(*, table: str, curves: str, pdf: str, svg: str, png: str, tsv: str) -
         label = "at all its thresholds"
         handles.append(plots.marker_key(label, color=COLOURS["cascade"], linestyle="-"))
     plots.add_legend(figure, [*handles, line])
-    for ax, (column, (front, _)) in zip(axes, PANELS.items(), strict=True):
-        label_points(ax, named(drawn, column, front), column, "accuracy")
+    keys = [plots.marker_key(f"{key}   {name}", linestyle="none") for name, key in letters.items()]
+    if keys:  # names of several models are too long to stand beside points
+        figure.legend(handles=keys, loc="outside lower left", handlelength=0, handletextpad=0)
+    for ax, (column, rows) in zip(axes, chosen.items(), strict=True):
+        label_points(ax, rows.assign(name=rows["name"].map(letters)), column, "accuracy", size=7)
     plots.save(figure, pdf, svg, png)
 
 
