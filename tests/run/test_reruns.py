@@ -158,8 +158,8 @@ def test_results_are_redrawn_where_their_images_are_not(folder_study):
     figure = "results/photos/figures/figure2.png"
     before = (checkout.path / figure).stat().st_mtime_ns
     output = checkout.run(figure, "--forcerun", "figure2", study=study)
-    assert re.search(r"^figure2 +1$", output, re.MULTILINE)
-    assert re.search(r"^total +1$", output, re.MULTILINE)
+    assert re.search(r"^1 job to run$", output, re.MULTILINE)
+    assert re.search(r"^\[1/1\] figure2, ", output, re.MULTILINE)
     assert (checkout.path / figure).stat().st_mtime_ns > before
 
 

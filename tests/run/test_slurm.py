@@ -248,10 +248,11 @@ def test_an_interruption_costs_a_unit_of_work_at_most(local, remote):
 
 
 def test_the_cluster_sees_few_jobs(remote):
-    checkout, logs, _ = remote
+    checkout, *_ = remote
+    logs = [path.read_text() for path in (checkout.path / ".snakemake/log").glob("*.log")]
     done = len(list((checkout.path / "results/cluster/benchmarks").rglob("*.tsv")))
     submitted = sum(len(re.findall("submitted with SLURM jobid", log)) for log in logs)
-    assert submitted < done * 3 / 4  # those that were interrupted count again
+    assert 0 < submitted < done * 3 / 4  # those that were interrupted count again
 
 
 def test_results_brought_home_are_redrawn_there_without_a_rerun(remote, tmp_path):

@@ -46,7 +46,8 @@ class Brief(logging.Filter):
         kind = getattr(event, "value", event)
         if kind == "run_info":
             self.begun = self.clock()
-            record.brief = f"{record.stats.get('total', 0)} jobs to run"
+            total = record.stats.get("total", 0)
+            record.brief = f"{total} job{'s' * (total != 1)} to run"
             return True
         if kind == "job_info":
             self.started[record.jobid] = title(record.rule_name, record.wildcards), self.clock()
