@@ -167,12 +167,16 @@ def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submis
         checkout.run("--unlock", study=STUDY)
         return len(running)
     if how == "ctrl-c":
-        submission.process.send_signal(signal.SIGINT)
-        submission.process.wait(120)
-        return len(running)
+        for _ in range(3):  # as people do: a library may take an interruption for its own
+            submission.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                submission.process.wait(60)
+                return len(running)
+        raise AssertionError(submission.log.read_text()[-5000:])
     if how == "job":
         if running:
-            cluster.run("scancel", random.choice(running))
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                cluster.run("scancel", random.choice(running))
         return min(1, len(running))
     on_node = len(cluster.run("squeue", "--noheader", "--states=RUNNING", "--nodelist=gpu1",
                               "--format=%i").split())  # fmt: skip

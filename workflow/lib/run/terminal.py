@@ -13,7 +13,7 @@ STREAM = "DefaultStreamHandler"
 TOLD = "told"
 """Attribute of the records that are always shown."""
 
-KEPT = ("Nothing to be done", "Complete log", "Trying to restart", "Will exit after")
+KEPT = ("Nothing to be done", "Complete log", "Trying to restart", "Will exit after", "Terminating")
 """How messages begin that are shown though they are no warnings."""
 
 SHOWN_WILDCARDS = ("model", "network", "pair", "kind", "geometry", "split", "name")
