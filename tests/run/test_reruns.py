@@ -155,11 +155,11 @@ def test_results_are_redrawn_where_their_images_are_not(folder_study):
     (checkout.path / "mine.safetensors").unlink()
     for name in ("models", "outputs", "images"):
         shutil.rmtree(checkout.path / "results/photos" / name)
-    figure = "results/photos/figures/figure2.png"
+    figure = "results/photos/figures/figure7.png"
     before = (checkout.path / figure).stat().st_mtime_ns
-    output = checkout.run(figure, "--forcerun", "figure2", study=study)
+    output = checkout.run(figure, "--forcerun", "figure7", study=study)
     assert re.search(r"^1 job to run$", output, re.MULTILINE)
-    assert re.search(r"^\[1/1\] figure2, ", output, re.MULTILINE)
+    assert re.search(r"^\[1/1\] figure7, ", output, re.MULTILINE)
     assert (checkout.path / figure).stat().st_mtime_ns > before
 
 

@@ -188,7 +188,7 @@ def test_a_folder_of_ones_own_images(folder_study):
     checkout, _ = folder_study
     models = read(checkout.path / "results/photos/models.tsv").set_index("model")
     assert (models.drop("mine")["accuracy"] > 0.6).all()
-    assert (checkout.path / "results/photos/figures/figure2.png").stat().st_size > 0
+    assert (checkout.path / "results/photos/figures/figure7.png").stat().st_size > 0
     with h5py.File(checkout.path / "results/photos/outputs/base/test.h5") as file:
         assert file["ids"].asstr()[0] == "test/blue/00.png"
 
