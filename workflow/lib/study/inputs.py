@@ -47,7 +47,7 @@ def check_inputs(study: Any, files: Iterable[str | os.PathLike]) -> None:
 def find_mistakes(study: Study) -> Iterator[str]:
     """Find what does not match, each with the key that it is about."""
     manifest = None
-    if not _takes_long(study):
+    if not _left_to_its_job(study):
         try:
             manifest = build_manifest(study.dataset.settings | {"skip_corrupt": False})
         except InputError as error:
@@ -70,11 +70,14 @@ def _misspelt(splits: Iterable[str]) -> str:
     return next((f'; "{name}" is not there{hint}' for name, hint in hints.items() if hint), "")
 
 
-def _takes_long(study: Study) -> bool:
-    """Whether listing the dataset takes so long that it is left to its job: more than seconds."""
+def _left_to_its_job(study: Study) -> bool:
+    """Whether listing the dataset takes more than seconds, or there is nothing left to list."""
     dataset = study.dataset
-    if os.path.exists(f"results/{study.name}/{LISTED}") and dataset.kind in ("imagenet", "parquet"):
-        return True  # it has been listed once, and its job runs again if that has changed
+    unlisted = dataset.kind in ("imagenet", "parquet") or not os.path.exists(dataset.path)
+    if unlisted and os.path.exists(f"results/{study.name}/{LISTED}"):
+        # It has been listed once, and its job runs again if that has changed; results may be drawn
+        # again where the images are not.
+        return True
     if dataset.kind != "imagenet":
         return False
     try:
