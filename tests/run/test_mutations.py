@@ -20,8 +20,9 @@ from workflow.lib.outputs.store import Outputs, write
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.fingerprint import ROOT
+from workflow.lib.show.blocks import figure, sheet
 from workflow.scripts.head import _whole
-from workflow.scripts.report import figure, sheet
+from workflow.scripts.report import _drawing
 
 ROUNDS = 3  # of each mutation on each kind of file
 
@@ -149,8 +150,11 @@ KINDS = {
     "outputs": (["outputs/*/*.h5", "downstream/outputs/*/*.h5"], read_outputs),
     "images": (["images/*/*.npy", "downstream/*.npy"], read_images),
     "checkpoints": (["models/*/*.safetensors"], read_checkpoint),
-    "drawings": (["figures/*.svg"], lambda path, _: figure(path.stem, path, None, None, None)),
-    "pictures": (["contact_sheets/*.png"], lambda path, _: sheet("a + b", path)),
+    "drawings": (
+        ["figures/*.svg"],
+        lambda path, _: figure(path.stem, {"svg": _drawing(path)}, None, ""),
+    ),
+    "pictures": (["contact_sheets/*.png"], lambda path, _: sheet("a + b", _drawing(path))),
     "outputs that were begun": (["left/*.h5.part"], resume_outputs),
     "images that were begun": (["left/*.npy.part"], resume_images),
     "heads that were begun": (["left/*.safetensors.part"], resume_head),
@@ -214,8 +218,15 @@ OWN = {
     "models/train/loop.py",
     "outputs/arrays.py",
     "measures/problems.py",  # which is given what `read_sealed` read
+    "show/findings.py",  # likewise
 }
-FROM_ELSEWHERE = {"outputs/formats.py", "models/hub.py", "scripts/published.py"}
+FROM_ELSEWHERE = {
+    "compare.py",
+    "models/weights.py",
+    "outputs/answers.py",
+    "outputs/formats.py",
+    "scripts/published.py",
+}
 
 
 def test_nothing_reads_an_intermediate_but_its_reader():
