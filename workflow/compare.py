@@ -40,6 +40,7 @@ from workflow.lib.run.errors import InputError
 from workflow.lib.run.lock import lock_results
 from workflow.lib.run.script import arguments_of
 from workflow.lib.show.findings import told_findings
+from workflow.lib.study.fields import slug
 from workflow.lib.study.load import ConfigurationError, load, read, record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -280,7 +281,7 @@ def _clear(folder: Path) -> None:
 
 
 def _key(name: str) -> str:
-    key = "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in name.lower()).split())
+    key = slug(name)
     if not key:
         raise InputError(f"'{name}' has no letter or digit; give the model another name")
     return key
@@ -299,11 +300,9 @@ def _columns(path: str | os.PathLike) -> int:
     if Path(path).suffix == ".csv":
         heads = pd.read_csv(path, nrows=0).columns
         return len([head for head in heads if head not in formats.ID])
-    with formats.arrays_of(path, []) as arrays:
-        logits: Any = arrays.get("logits")
-        if logits is None or logits.ndim != 2:
-            raise InputError(f"{path} has no array `logits` with two axes, images and classes")
-        return logits.shape[1]
+    _, columns, _ = formats.shape_of(path, None)
+    assert columns is not None  # but of tables
+    return columns
 
 
 def _with_ids(

@@ -217,8 +217,6 @@ OWN = {
     "models/networks.py",
     "models/train/loop.py",
     "outputs/arrays.py",
-    "measures/problems.py",  # which is given what `read_sealed` read
-    "show/findings.py",  # likewise
 }
 FROM_ELSEWHERE = {
     "compare.py",

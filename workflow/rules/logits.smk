@@ -2,14 +2,15 @@
 
 Logits are streamed before names come in, and at most three times a study, each split's files:
 
-calibration   by `calibration` (temperatures) and `selection` (pairs, triples, greedy members)
+calibration   by `calibration` (temperatures), `selection` (pairs, triples, greedy members)
+              and, of the pool alone, `weaker` (whom to add to a strong model)
 test          by `calibration_on_test` (temperatures for `variants`, answers that are right),
               `counts` (pairs at all temperatures, answers and confidences)
               and `selection` (greedy members under the protocol of the paper, scores)
 
-Beside that, `selection` reads again whom it adds to a greedy ensemble, and `pair_classes` the rows
-on which a chosen pair differs; and where combinations are fitted and scored, `weights`, `scores`
-and `cascades` read as combining.smk says. All other rules join these numbers with names, in seconds.
+Beside that, `selection` and `weaker` read again whom they add, and `pair_classes` the rows on which
+a chosen pair differs; and where combinations are fitted and scored, `weights`, `scores` and
+`cascades` read as combining.smk says. All other rules join these numbers with names, in seconds.
 """
 
 

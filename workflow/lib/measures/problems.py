@@ -1,16 +1,14 @@
 """What is wrong with outputs, as far as labels can tell: their order, their sign, their kind."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 from scipy.stats import binomtest
 
-from workflow.lib.run.files import read_sealed
+from workflow.lib.outputs.tables import read_numbers
 
 FAR = 0.1  # by how much a share must be higher to be far higher, beside three standard errors
 HALF = 0.5  # accuracy of answers above which their order is not doubted
@@ -148,7 +146,6 @@ def told_problems(calibration: str | os.PathLike) -> list[str]:
     """Read what is wrong with models from calibration.tsv, if that is there; a line a model."""
     if not os.path.exists(calibration):
         return []
-    content = io.BytesIO(read_sealed(calibration))
-    table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
+    table = read_numbers(calibration)
     rows = zip(table["model"], table["problem"], strict=True)
     return [f"{model}: {problem}" for model, problem in rows if problem]

@@ -53,7 +53,7 @@ def read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def read_numbers(path: str | os.PathLike) -> pd.DataFrame:
-    """Read a table as text, to write its numbers again as they were written."""
+    """Read a table as text: its numbers as they were written, and "" for what is missing."""
     return _read(path, dtype=str)
 
 

@@ -1,6 +1,5 @@
 """What a study found, in sentences with intervals: for the page, the summary and the terminal."""
 
-import io
 import os
 import textwrap
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from workflow.lib.measures.findings import (
     least_gain,
     most_different,
 )
-from workflow.lib.run.files import read_sealed
+from workflow.lib.outputs.tables import read_numbers
 from workflow.lib.show.numbers import minus
 
 COMBINE, DIFFERENT, LIMIT = (
@@ -242,13 +241,11 @@ def told_findings(folder: str | os.PathLike) -> str:
     Parameters
     ----------
     folder : path
-        The results of the study. What is not there, or damaged, is left out.
+        The results of the study. What is not there is left out.
     """
     lines, path = [], os.path.join(folder, "findings.tsv")
     if os.path.exists(path):
-        content = io.BytesIO(read_sealed(path))
-        table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
-        for row in table.to_dict("records"):
+        for row in read_numbers(path).to_dict("records"):
             lines += ["", *_wrapped(row["answer"], "")]
             lines += _wrapped(row["detail"], "  ")
     report = os.path.join(folder, "report.html")

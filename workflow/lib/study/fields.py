@@ -154,6 +154,11 @@ Several = Annotated[Distinct[Item], Field(min_length=1)]
 """At least one item, and none twice."""
 
 
+def slug(text: str) -> str:
+    """Make a slug of a name; an empty one of a name without a Latin letter or a digit."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def is_slug(text: str) -> bool:
     """Say whether a key may name files."""
     return len(text) <= LONGEST and re.fullmatch(SLUG, text) is not None

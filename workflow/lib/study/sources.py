@@ -20,6 +20,7 @@ import timm
 from workflow.lib.models.networks import load_tensors
 from workflow.lib.outputs.formats import shape_of
 from workflow.lib.run.errors import InputError
+from workflow.lib.study.fields import slug
 
 DATA = {
     "ImageNet-21k": r"in(w?21|22)k",
@@ -104,9 +105,7 @@ class Source:
     @property
     def key(self) -> str:
         """Its key in the study, of its title: small letters, digits and single hyphens."""
-        slugs = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-                 for name in (self.title, self.architecture))  # fmt: skip
-        return next(filter(None, slugs), "model")
+        return slug(self.title) or slug(self.architecture) or "model"
 
     @property
     def data(self) -> tuple[str, ...]:
