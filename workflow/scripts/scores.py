@@ -88,7 +88,7 @@ def scores(
             combined = combine(
                 logits, own, fits, group, GROUPS, threads=threads, progress=progress.advance
             )
-            found[part] = score_all(combined, group, examples.labels, threads=threads)
+            found[part] = score_all(combined, group, logits, threads=threads)
             del combined
         own, fits = [ensembles[e] for e in shown], [values[e] for e in shown]
         best = combine(logits, own, fits, group, GROUPS, threads=threads)

@@ -22,10 +22,16 @@ class Split:
     labels : ndarray of int64, shape (examples,) or (examples, tasks)
         Indices into the class names; or of a multi-label dataset, for each class as a task of its
         own, 1 (shown), -1 (not shown) or 0 (ignored).
+    also : ndarray of int64, shape (examples, k), optional
+        Further right labels of each image, -1 where there is none.
+    kept : ndarray of int64, shape (classes,), optional
+        The classes that answers are chosen from, ascending; without it, all of them.
     """
 
     ids: np.ndarray
     labels: np.ndarray
+    also: np.ndarray | None = None
+    kept: np.ndarray | None = None
 
     @property
     def digest(self) -> str:
