@@ -1,7 +1,7 @@
 """Examples of a dataset, and how they are divided among its splits."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,16 +22,38 @@ class Split:
     labels : ndarray of int64, shape (examples,) or (examples, tasks)
         Indices into the class names; or of a multi-label dataset, for each class as a task of its
         own, 1 (shown), -1 (not shown) or 0 (ignored).
+    also : ndarray of int64, shape (examples, most further labels), optional
+        Further labels of each image that are right as well; -1 where there is none.
+    kept : ndarray of int64, shape (kept classes,), optional
+        The classes that answers are chosen from, ascending; of all where it is None.
     """
 
     ids: np.ndarray
     labels: np.ndarray
+    also: np.ndarray | None = None
+    kept: np.ndarray | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of ids and labels, which outputs of a model carry to say what they belong to."""
-        rows = (f"{i}\t{label}\n" for i, label in zip(self.ids, self.labels.tolist(), strict=True))
+        """SHA-256 of ids, labels and classes kept, which outputs carry to say what they are of."""
+        labels = self.labels.tolist() if self.also is None else self.cells()
+        rows = [f"{i}\t{label}\n" for i, label in zip(self.ids, labels, strict=True)]
+        if self.kept is not None:
+            rows.append(f"# kept\t{' '.join(map(str, self.kept.tolist()))}\n")
         return hashlib.sha256("".join(rows).encode()).hexdigest()
+
+    def cells(self) -> Iterator[str]:
+        """Give all right labels of each image, with blanks between them, the first one first."""
+        for right in self.right():
+            yield " ".join(map(str, right))
+
+    def right(self) -> Iterator[list[int]]:
+        """Give all right labels of each image, the first one first."""
+        if self.also is None:
+            yield from ([label] for label in self.labels.tolist())
+        else:
+            for label, more in zip(self.labels.tolist(), self.also.tolist(), strict=True):
+                yield [label, *(other for other in more if other >= 0)]
 
 
 def draws_from_training(splits: Mapping[str, int | str], has_test: bool) -> bool:
@@ -106,6 +128,23 @@ def _divide(
         divided[name] = Split(pool.ids[rows], pool.labels[rows])
         start = stop
     return {name: divided[name] for name in splits}
+
+
+def split_of_sets(
+    rows: Iterable[tuple[str, Sequence[int]]], kept: np.ndarray | None = None
+) -> Split:
+    """Turn pairs of id and right labels, at least one, into a split.
+
+    Parameters
+    ----------
+    rows : iterable of (str, sequence of int)
+    kept : ndarray of int64, optional
+    """
+    ids, sets = zip(*rows, strict=True)
+    most = max(map(len, sets))
+    table = np.array([[*right, *[-1] * (most - len(right))] for right in sets], dtype=np.int64)
+    also = table[:, 1:].copy() if most > 1 else None  # (examples, most - 1)
+    return Split(np.array(ids), table[:, 0].copy(), also, kept)
 
 
 def split_of(rows: Iterable[tuple[str, int]]) -> Split:
