@@ -113,14 +113,7 @@ def _divide(
     asked = sum(number for number in splits.values() if isinstance(number, int))
     if asked > len(pool.ids):
         raise InputError(f"dataset.splits asks for {asked} images, but {where} has {len(pool.ids)}")
-    rng = np.random.default_rng(seed)
-    # Deal every class out evenly along a line; a split is then a stretch of that line.
-    place = np.empty(len(pool.ids))
-    by_class = np.argsort(pool.labels, kind="stable")
-    ends = np.cumsum(np.bincount(pool.labels, minlength=classes))[:-1]
-    for rows in np.split(by_class, ends):
-        place[rng.permutation(rows)] = (np.arange(len(rows)) + rng.random()) / max(len(rows), 1)
-    order = np.argsort(place, kind="stable")
+    order = deal(pool.labels, classes, seed)
     divided, start = {}, 0
     for name, number in sorted(splits.items(), key=lambda item: item[1] == "rest"):
         stop = start + number if isinstance(number, int) else len(order)
@@ -128,6 +121,25 @@ def _divide(
         divided[name] = Split(pool.ids[rows], pool.labels[rows])
         start = stop
     return {name: divided[name] for name in splits}
+
+
+def deal(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """Put rows in an order of which every stretch has an equal share of each class.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (examples,)
+    classes : int
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    # Deal every class out evenly along a line; a split is then a stretch of that line.
+    place = np.empty(len(labels))
+    by_class = np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=classes))[:-1]
+    for rows in np.split(by_class, ends):
+        place[rng.permutation(rows)] = (np.arange(len(rows)) + rng.random()) / max(len(rows), 1)
+    return np.argsort(place, kind="stable")
 
 
 def split_of_sets(
