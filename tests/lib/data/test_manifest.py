@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.data.splits import Split
+from workflow.lib.data.splits import Split, split_of_sets
 from workflow.lib.outputs.digests import digest_files
 from workflow.lib.run.errors import InputError
 
@@ -56,6 +56,64 @@ def test_classes_may_be_called_as_columns(tmp_path, classes, labels):
     found = Manifest.read(tmp_path / "manifest.tsv")
     assert found.classes == classes
     np.testing.assert_array_equal(found.splits["test"].labels, labels)
+
+
+def test_several_right_labels_and_kept_classes_are_read_as_they_were_written(tmp_path):
+    rows = [("a", [2]), ("b", [0, 2]), ("c", [3, 0, 2])]
+    split = split_of_sets(rows, np.array([0, 2, 3]))
+    assert split.labels.tolist() == [2, 0, 3]
+    assert split.also.tolist() == [[-1, -1], [2, -1], [0, 2]]
+    path = tmp_path / "manifest.tsv"
+    Manifest(("cat", "cow, a", "dog", "elk"), {"train": TRAIN, "test": split}).write(path)
+    assert path.read_text().split("\n", 3)[3].splitlines() == [
+        "# kept\ttest\t0\t2\t3",
+        "id\tsplit\tlabel\tclass",
+        "train/cat/a b.png\ttrain\t0\tcat",
+        '"train/dog/""1"".png"\ttrain\t2\tdog',
+        "a\ttest\t2\tdog",
+        "b\ttest\t0 2\tcat, dog",
+        "c\ttest\t3 0 2\telk, cat, dog",
+    ]
+    again = Manifest.read(path)
+    found = again.splits["test"]
+    for name in ("ids", "labels", "also", "kept"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(split, name))
+        if name != "ids":
+            assert getattr(found, name).dtype == np.int64
+    assert found.digest == split.digest
+    assert again.splits["train"].also is None
+    assert again.splits["train"].kept is None
+    assert again.splits["train"].digest == TRAIN.digest
+
+
+def test_manifests_of_one_label_and_all_classes_are_as_they_always_were(tmp_path):
+    MANIFEST.write(tmp_path / "manifest.tsv")
+    assert (tmp_path / "manifest.tsv").read_text() == (
+        "# sha256 eba45ae22dc4209c4fb5ffbc069a52f887b997dca8b0db00359035b1e954b2d4\n"
+        "# source\ta1b2\n"
+        '# classes\tcat\t"tab\tby"\tdog\n'
+        "id\tsplit\tlabel\tclass\n"
+        "train/cat/a b.png\ttrain\t0\tcat\n"
+        '"train/dog/""1"".png"\ttrain\t2\tdog\n'
+        "test/dog/00.png\ttest\t2\tdog\n"
+    )
+    assert TEST.digest == "37e9ef821df56a8ac0a8242b717407a49ff6140972baed911c66efb2f81d490a"
+
+
+def test_the_digest_covers_further_labels_and_kept_classes():
+    ids, labels = np.array(["a", "b"]), np.array([0, 1])
+    also = np.array([[1, -1], [-1, -1]])
+    plain = Split(ids, labels).digest
+    none = np.full((2, 3), -1)
+    assert Split(ids, labels, none).digest == plain  # what is written and read again has none
+    others = {
+        Split(ids, labels, also).digest,
+        Split(ids, labels, also, np.array([0, 1])).digest,
+        Split(ids, labels, kept=np.array([0, 1])).digest,
+        Split(ids, labels, kept=np.array([0, 1, 2])).digest,
+    }
+    assert len(others | {plain}) == 5
+    assert Split(ids, labels, also[:, :1]).digest == Split(ids, labels, also).digest
 
 
 def test_a_manifest_of_tasks_is_read_as_it_was_written(tmp_path):

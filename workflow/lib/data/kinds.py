@@ -12,7 +12,16 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, features
 
-from workflow.lib.data import fashion_mnist, folder, imagenet, labels, parquet, scenes, voc
+from workflow.lib.data import (
+    fashion_mnist,
+    folder,
+    imagenet,
+    labels,
+    objectnet,
+    parquet,
+    scenes,
+    voc,
+)
 from workflow.lib.data.files import UnreadableImage, check_classes, check_path, is_future
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import HELD, Split, divide_all, draws_from_training
@@ -35,6 +44,7 @@ KINDS = {
     "imagenet": imagenet,
     "parquet": parquet,
     "labels": labels,
+    "objectnet": objectnet,
 }
 """The module of each kind.
 
@@ -42,7 +52,7 @@ It has `files(path, splits)`, the files that Snakemake is to watch; `listing(pat
 stands for them where they are many; `warnings(path, splits)`, what to say of them;
 `read(path, splits)`, which gives class names and whole splits; and `opener(path)`, which makes a
 function from an id to an image, or to what Pillow can open. All but the last take the keys that its
-kind alone has, too.
+kind alone has, too. `BORDER`, if it has one, is how many pixels are cut on every side of an image.
 """
 
 TASKS = {"voc": voc, "scenes": scenes}
@@ -69,7 +79,7 @@ def source_files(dataset: Mapping) -> list[str]:
     if kind in TASKS:
         found = TASKS[kind].files(path, {})
         return [check_path(file, "downstream.path") for file in found if not is_future(file)]
-    found = KINDS[kind].files(path, dataset["splits"], **_own(dataset))
+    found = KINDS[kind].files(path, dataset["splits"], **own_keys(dataset))
     return [check_path(file, "dataset.path") for file in found]
 
 
@@ -79,19 +89,19 @@ def source_listing(dataset: Mapping) -> str:
     Dates are not in it, so that a dataset which was copied, or touched, reruns nothing. What goes
     unnoticed is a file that was replaced by another of just its size in bytes.
     """
-    return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"], **_own(dataset))
+    return KINDS[dataset["kind"]].listing(dataset["path"], dataset["splits"], **own_keys(dataset))
 
 
 def source_warnings(dataset: Mapping) -> list[str]:
     """Say which files of a dataset are left out, or dated in the future; errors are its rule's."""
     try:
         path, splits = dataset["path"], dataset["splits"]
-        return list(KINDS[dataset["kind"]].warnings(path, splits, **_own(dataset)))
+        return list(KINDS[dataset["kind"]].warnings(path, splits, **own_keys(dataset)))
     except InputError:
         return []
 
 
-def _own(dataset: Mapping) -> dict:
+def own_keys(dataset: Mapping) -> dict:
     """Give the keys of a dataset that its kind alone has."""
     return {key: dataset[key] for key in ("classes",) if key in dataset}
 
@@ -114,7 +124,9 @@ class Decoder:
 
     def __init__(self, kind: str, path: str, mode: str):
         self.kind, self.path, self.mode = kind, path, mode
-        self._open = (KINDS | TASKS)[kind].opener(path)
+        module = (KINDS | TASKS)[kind]
+        self._open = module.opener(path)
+        self._border = getattr(module, "BORDER", 0)
 
     def __call__(self, example: str) -> Image.Image:
         """Decode one image.
@@ -139,7 +151,10 @@ class Decoder:
                         f"the image {file} has more than 8 bits a channel; convert it to 8, or set "
                         f"dataset.skip_corrupt to leave such images out"
                     )
-                return image.convert(self.mode)
+                whole, cut = image.convert(self.mode), self._border
+                if not cut:
+                    return whole
+                return whole.crop((cut, cut, whole.width - cut, whole.height - cut))
         except (InputError, MemoryError):
             raise
         except Exception as error:  # decoders raise errors of many kinds
@@ -172,7 +187,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
         none for a split; or classes that cannot be told apart.
     """
     kind, path, splits = dataset["kind"], dataset["path"], dataset["splits"]
-    classes, whole = KINDS[kind].read(path, splits, **_own(dataset))
+    classes, whole = KINDS[kind].read(path, splits, **own_keys(dataset))
     if not draws_from_training(splits, "test" in whole):
         whole.pop("train", None)
     for name, split in whole.items():
@@ -182,7 +197,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
     check_classes(classes, path)
     if dataset.get("skip_corrupt", False):
         decode = Decoder(kind, path, "RGB")
-        whole = {name: _without_corrupt(decode, split, threads) for name, split in whole.items()}
+        whole = {name: without_corrupt(decode, split, threads) for name, split in whole.items()}
     # Answers need no temperature, and so no images to fit it on.
     needed = ("test",) if kind == "labels" else HELD
     divided = divide_all(whole, splits, len(classes), dataset["seed"], path, needed)
@@ -206,7 +221,7 @@ def build_manifest(dataset: Mapping, threads: int = 1) -> Manifest:
     return Manifest(tuple(classes), divided)
 
 
-def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
+def without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
     """Leave out the images that cannot be decoded, and log their names."""
 
     def problem(example: str) -> BaseException | None:
@@ -225,4 +240,5 @@ def _without_corrupt(decode: Decoder, split: Split, threads: int) -> Split:
         progress.advance(1)
     if len(kept) < len(split.ids):
         log.warning("left out %d of %d images", len(split.ids) - len(kept), len(split.ids))
-    return Split(split.ids[kept], split.labels[kept])
+    also = None if split.also is None else split.also[kept]
+    return Split(split.ids[kept], split.labels[kept], also, split.kept)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.lib.data.splits import Split
+from workflow.lib.data.splits import Split, split_of_sets
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import replacing
 
 SOURCE, CLASSES, TASKS = "# source", "# classes", "# tasks"  # first cells of lines of the manifest
+KEPT = "# kept"
 SINGLE = ["label", "class"]  # columns of a manifest of one label an image
 
 
@@ -56,19 +57,28 @@ class Manifest:
     def write(self, path: str | os.PathLike) -> None:
         """Write a table of id, split, label and class.
 
-        Lines above it hold its SHA-256, the source, and all class names. Of a multi-label dataset,
-        each class has a column, instead of the last two.
+        Lines above it hold its SHA-256, the source, and all class names; and for each split whose
+        answers are chosen from some of the classes, its name and their indices. Where several
+        labels of an image are right, its cells hold all of them. Of a multi-label dataset, each
+        class has a column, instead of the last two.
         """
         text = io.StringIO()
         table = csv.writer(text, delimiter="\t", lineterminator="\n")
         tasks = any(split.labels.ndim == 2 for split in self.splits.values())
         table.writerow([SOURCE, self.source])
         table.writerow([TASKS if tasks else CLASSES, *self.classes])
+        for name, split in self.splits.items():
+            if split.kept is not None:
+                table.writerow([KEPT, name, *split.kept.tolist()])
         table.writerow(["id", "split", *(self.classes if tasks else SINGLE)])
         for name, split in self.splits.items():
-            for example, label in zip(split.ids, split.labels.tolist(), strict=True):
-                own = label if tasks else [label, self.classes[label]]
-                table.writerow([example, name, *own])
+            if tasks:
+                for example, label in zip(split.ids, split.labels.tolist(), strict=True):
+                    table.writerow([example, name, *label])
+                continue
+            for example, right in zip(split.ids, split.right(), strict=True):
+                names = ", ".join(self.classes[label] for label in right)
+                table.writerow([example, name, " ".join(map(str, right)), names])
         body = text.getvalue()
         with replacing(path) as temporary:
             digest = hashlib.sha256(body.encode()).hexdigest()
@@ -93,17 +103,20 @@ class Manifest:
         _, source = next(rows)
         kind, *classes = next(rows)
         tasks = kind == TASKS  # whatever these are called
-        next(rows)
+        kept = {}
+        while (line := next(rows))[0] == KEPT:
+            kept[line[1]] = np.array(line[2:], dtype=np.int64)
         splits: dict[str, tuple[list[str], list]] = {}
         for example, split, *own in rows:
             ids, labels = splits.setdefault(split, ([], []))
             ids.append(example)
-            labels.append([int(label) for label in own] if tasks else int(own[0]))
-        return cls(
-            tuple(classes),
-            {
-                name: Split(np.array(ids), np.array(labels, dtype=np.int64))
-                for name, (ids, labels) in splits.items()
-            },
-            source,
-        )
+            labels.append(own if tasks else own[0])
+        read = {}
+        for name, (ids, labels) in splits.items():
+            if not tasks and any(" " in cell for cell in labels):
+                sets = [[int(label) for label in cell.split()] for cell in labels]
+                read[name] = split_of_sets(zip(ids, sets, strict=True), kept.get(name))
+            else:
+                whole = np.array(labels).astype(np.int64)
+                read[name] = Split(np.array(ids), whole, kept=kept.get(name))
+        return cls(tuple(classes), read, source)

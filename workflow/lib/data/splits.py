@@ -1,7 +1,7 @@
 """Examples of a dataset, and how they are divided among its splits."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +22,10 @@ class Split:
     labels : ndarray of int64, shape (examples,) or (examples, tasks)
         Indices into the class names; or of a multi-label dataset, for each class as a task of its
         own, 1 (shown), -1 (not shown) or 0 (ignored).
-    also : ndarray of int64, shape (examples, k), optional
-        Further right labels of each image, -1 where there is none.
-    kept : ndarray of int64, shape (classes,), optional
-        The classes that answers are chosen from, ascending; without it, all of them.
+    also : ndarray of int64, shape (examples, most further labels), optional
+        Further labels of each image that are right as well; -1 where there is none.
+    kept : ndarray of int64, shape (kept classes,), optional
+        The classes that answers are chosen from, ascending; of all where it is None.
     """
 
     ids: np.ndarray
@@ -35,9 +35,25 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of ids and labels, which outputs of a model carry to say what they belong to."""
-        rows = (f"{i}\t{label}\n" for i, label in zip(self.ids, self.labels.tolist(), strict=True))
+        """SHA-256 of ids, labels and classes kept, which outputs carry to say what they are of."""
+        labels = self.labels.tolist() if self.also is None else self.cells()
+        rows = [f"{i}\t{label}\n" for i, label in zip(self.ids, labels, strict=True)]
+        if self.kept is not None:
+            rows.append(f"# kept\t{' '.join(map(str, self.kept.tolist()))}\n")
         return hashlib.sha256("".join(rows).encode()).hexdigest()
+
+    def cells(self) -> Iterator[str]:
+        """Give all right labels of each image, with blanks between them, the first one first."""
+        for right in self.right():
+            yield " ".join(map(str, right))
+
+    def right(self) -> Iterator[list[int]]:
+        """Give all right labels of each image, the first one first."""
+        if self.also is None:
+            yield from ([label] for label in self.labels.tolist())
+        else:
+            for label, more in zip(self.labels.tolist(), self.also.tolist(), strict=True):
+                yield [label, *(other for other in more if other >= 0)]
 
 
 def draws_from_training(splits: Mapping[str, int | str], has_test: bool) -> bool:
@@ -97,14 +113,7 @@ def _divide(
     asked = sum(number for number in splits.values() if isinstance(number, int))
     if asked > len(pool.ids):
         raise InputError(f"dataset.splits asks for {asked} images, but {where} has {len(pool.ids)}")
-    rng = np.random.default_rng(seed)
-    # Deal every class out evenly along a line; a split is then a stretch of that line.
-    place = np.empty(len(pool.ids))
-    by_class = np.argsort(pool.labels, kind="stable")
-    ends = np.cumsum(np.bincount(pool.labels, minlength=classes))[:-1]
-    for rows in np.split(by_class, ends):
-        place[rng.permutation(rows)] = (np.arange(len(rows)) + rng.random()) / max(len(rows), 1)
-    order = np.argsort(place, kind="stable")
+    order = deal(pool.labels, classes, seed)
     divided, start = {}, 0
     for name, number in sorted(splits.items(), key=lambda item: item[1] == "rest"):
         stop = start + number if isinstance(number, int) else len(order)
@@ -112,6 +121,42 @@ def _divide(
         divided[name] = Split(pool.ids[rows], pool.labels[rows])
         start = stop
     return {name: divided[name] for name in splits}
+
+
+def deal(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """Put rows in an order of which every stretch has an equal share of each class.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (examples,)
+    classes : int
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    # Deal every class out evenly along a line; a split is then a stretch of that line.
+    place = np.empty(len(labels))
+    by_class = np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=classes))[:-1]
+    for rows in np.split(by_class, ends):
+        place[rng.permutation(rows)] = (np.arange(len(rows)) + rng.random()) / max(len(rows), 1)
+    return np.argsort(place, kind="stable")
+
+
+def split_of_sets(
+    rows: Iterable[tuple[str, Sequence[int]]], kept: np.ndarray | None = None
+) -> Split:
+    """Turn pairs of id and right labels, at least one, into a split.
+
+    Parameters
+    ----------
+    rows : iterable of (str, sequence of int)
+    kept : ndarray of int64, optional
+    """
+    ids, sets = zip(*rows, strict=True)
+    most = max(map(len, sets))
+    table = np.array([[*right, *[-1] * (most - len(right))] for right in sets], dtype=np.int64)
+    also = table[:, 1:].copy() if most > 1 else None  # (examples, most - 1)
+    return Split(np.array(ids), table[:, 0].copy(), also, kept)
 
 
 def split_of(rows: Iterable[tuple[str, int]]) -> Split:
