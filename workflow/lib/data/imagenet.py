@@ -27,7 +27,7 @@ CLASSES = Path(__file__).resolve().parents[3] / "resources/imagenet/classes.tsv"
 
 FOLDERS = {
     "train": ("train", "ILSVRC2012_img_train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train"),
-    "test": ("val", "validation", "ILSVRC2012_img_val", "ILSVRC/Data/CLS-LOC/val",
+    "test": ("val", "validation", "ILSVRC2012_img_val", "sketch", "ILSVRC/Data/CLS-LOC/val",
              "Data/CLS-LOC/val"),
 }  # fmt: skip
 """Where the images for training and for validation may be, below the dataset's folder."""
