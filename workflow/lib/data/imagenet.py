@@ -178,6 +178,13 @@ def label_of(folder: str, index: Mapping[str, int]) -> int | None:
     return index.get(folder)
 
 
+def count(path: str) -> tuple[int, int]:
+    """Count the images and the classes of a test set in folders of its classes."""
+    place = _folders(path, {"test": "rest"}).get("test", "train")
+    found = [os.path.dirname(file) for file, _ in look(path, place).files]
+    return len(found), len({*found})
+
+
 def files(path: str, splits: Mapping) -> list[str]:
     """List the files that Snakemake is to watch."""
     truth = ground_truth_files(path) if _is_flat(path, splits) else []
