@@ -47,6 +47,13 @@ def test_the_published_accuracy_passes_and_is_written(full):
     assert table["allowed"].tolist() == [0.01, 0.01]
 
 
+def test_what_is_published_of_another_head_is_shown_and_not_judged(full):
+    other = {**LITE1, "judged": False, "note": "published with other names"}
+    table = full.compare(claims={"lite0": LITE0, "lite1": other}, lite0=37_423, lite1=100)
+    assert table["verdict"].tolist() == ["agrees", "not judged"]
+    assert table.loc["lite1", ["measured", "published"]].tolist() == [0.002, 0.76674]
+
+
 def test_an_image_more_than_the_tolerance_ends_the_study(full):
     (full.folder / "accuracy.tsv").unlink(missing_ok=True)
     with pytest.raises(InputError) as error:

@@ -50,6 +50,8 @@ def accuracy(
         row = {"model": model, **claim, "images": images, "verdict": "none published"}
         if claim["published"] is not None:
             row |= judge(right, claim["published"], images, population, tolerance)
+            if not row.pop("judged", True):
+                row["verdict"] = "not judged"
         rows.append(row)
         log.info("%s (%s): %s", model, claim["checkpoint"], row["verdict"])
     columns = ["model", "source", "checkpoint", "published", "measured", "images", "difference",

@@ -2,14 +2,25 @@
 
 import json
 import math
+import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from workflow.lib.data import files
 from workflow.lib.data.splits import Split
 from workflow.lib.measures import accuracy
-from workflow.lib.measures.accuracy import allowed_difference, claims, count_right, gated, test_set
+from workflow.lib.measures.accuracy import (
+    POPULATION,
+    allowed_difference,
+    claims,
+    claims_on,
+    count_right,
+    further_test_set,
+    gated,
+    test_set,
+)
 from workflow.lib.outputs.store import write
 
 IMAGE = {"size": 224, "crop": 0.875, "interpolation": "bicubic"}
@@ -155,6 +166,96 @@ def test_the_table_is_whole():
     for row in rows:
         assert 0 < float(row["imagenet_v2"]) < 1
         assert 0 < float(row["imagenet"]) < 1
+        others = {"timm": ["a", "r", "sketch", "real"], "open_clip": ["a", "r", "sketch"]}
+        known = [row[f"imagenet_{name}"] for name in others[row["source"]]]
+        known += [row["objectnet"]] if row["source"] == "open_clip" else []
+        missing = ["imagenet_a"] if row["checkpoint"] == "resnet50.tv_in1k" else []
+        assert known.count("") == len(missing)
+        assert all(0 < float(value) < 1 for value in known if value)
+    assert accuracy.TABLE.stat().st_size < 400_000
+
+
+NUMBERS = {
+    "v2": {"timm": 0.68470, "clip": 0.5592},
+    "a": {"timm": 0.09973, "clip": 0.3155},
+    "r": {"timm": 0.40417, "clip": 0.6933},
+    "sketch": {"timm": 0.29641, "clip": 0.4229},
+    "real": {"timm": 0.85712, "clip": None},
+    "objectnet": {"timm": None, "clip": 0.4431},
+}
+"""Of resnet50.a1_in1k at 224 pixels and of ViT-B-32 of OpenAI, read off the makers' tables."""
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """All known test sets as they are downloaded, as far as names and numbers go."""
+    looked = accuracy.imagenet.look
+    numbers = {"imagenetv2-matched-frequency-format-val": (10_000, 1000), "imagenet-a": (7500, 200),
+               "imagenet-r": (30_000, 200), "ImageNet-Sketch": (50_889, 1000)}  # fmt: skip
+    numbers["imagenetv2-top-images-format-val"] = numbers["imagenetv2-matched-frequency-format-val"]
+
+    def look(path, place="."):
+        name = os.path.basename(os.path.realpath(path))
+        if name not in numbers:
+            return looked(path, place)
+        images, classes = numbers[name]
+        found = [(f"{i % classes}/{i}.jpg", 1) for i in range(images)]
+        return files.Found(tuple(found), (), ())
+
+    monkeypatch.setattr(accuracy.imagenet, "look", look)
+    monkeypatch.setattr(accuracy.objectnet, "count", lambda path: 18_574)
+    for name in numbers:
+        (tmp_path / name).mkdir()
+    lists = [[1]] * 46_837 + [[]] * 3_163
+    (tmp_path / "real.json").write_text(json.dumps(lists))
+    (tmp_path / "mine.json").write_text(json.dumps([[1]] * 50_000))
+    (tmp_path / "v2").symlink_to(tmp_path / "imagenetv2-matched-frequency-format-val")
+    return {
+        "v2": {"kind": "imagenet", "path": str(tmp_path / "v2")},
+        "a": {"kind": "imagenet", "path": str(tmp_path / "imagenet-a")},
+        "r": {"kind": "imagenet", "path": str(tmp_path / "imagenet-r")},
+        "sketch": {"kind": "imagenet", "path": str(tmp_path / "ImageNet-Sketch")},
+        "real": {"labels": str(tmp_path / "real.json")},
+        "objectnet": {"kind": "objectnet", "path": str(tmp_path / "objectnet-1.0")},
+    }
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_further_test_sets_are_known_by_what_they_hold(known, name):
+    models = clip("ViT-B-32/openai") | {"net": timm("resnet50.a1_in1k", crop=0.95)}
+    for size, expected in ((224, NUMBERS[name]["timm"]), (288, None)):
+        models["net"]["recipe"]["input"] = IMAGE | {"crop": 0.95, "size": size}
+        found = claims_on(study(**models), known[name])
+        assert found["zs"]["published"] == NUMBERS[name]["clip"]
+        if expected is not None:
+            assert found["net"]["published"] == expected
+        assert found["zs"].get("judged", True) == (name != "objectnet")
+    assert 7_000 < POPULATION[further_test_set(study(), known[name])] < 51_000
+
+
+def test_published_accuracies_are_of_their_image_size(known):
+    # The larger size is better on the photographs, and worse on renditions and sketches.
+    model = {"net": timm("resnet50.a1_in1k", size=288, crop=1.0)}
+    found = {name: claims_on(study(**model), known[name])["net"]["published"] for name in "ar"}
+    assert found == {"a": 0.15840, "r": 0.38993}
+    assert claims_on(study(**model), known["sketch"])["net"]["published"] == 0.28189
+
+
+def test_other_test_sets_have_no_published_accuracy(known, tmp_path):
+    models = {"net": timm("resnet50.a1_in1k", crop=0.95)}
+    (tmp_path / "imagenet-r" / "n01440764").mkdir(parents=True, exist_ok=True)
+    for settings in (
+        {"corruption": "blur", "severity": 1},
+        {"labels": str(tmp_path / "mine.json")},
+        {"labels": "labels.csv"},
+        {"labels": str(tmp_path / "missing.json")},
+        {"kind": "imagenet", "path": str(tmp_path / "imagenetv2-top-images-format-val")},
+        {"kind": "imagenet", "path": str(tmp_path / "missing")},
+        {"kind": "folder", "path": known["a"]["path"]},
+    ):
+        assert claims_on(study(**models), settings) == {}
+    assert claims_on(study(V2, **models), known["real"]) == {}
+    assert claims_on(study({"kind": "folder", "path": "x"}, **models), known["a"]) == {}
 
 
 def test_all_images_are_allowed_the_tolerance_and_a_sample_its_error():

@@ -27,7 +27,7 @@ CLASSES = Path(__file__).resolve().parents[3] / "resources/imagenet/classes.tsv"
 
 FOLDERS = {
     "train": ("train", "ILSVRC2012_img_train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train"),
-    "test": ("val", "validation", "ILSVRC2012_img_val", "ILSVRC/Data/CLS-LOC/val",
+    "test": ("val", "validation", "ILSVRC2012_img_val", "sketch", "ILSVRC/Data/CLS-LOC/val",
              "Data/CLS-LOC/val"),
 }  # fmt: skip
 """Where the images for training and for validation may be, below the dataset's folder."""
@@ -176,6 +176,13 @@ def label_of(folder: str, index: Mapping[str, int]) -> int | None:
     if folder.isdecimal() and int(folder) < len(index):
         return int(folder)
     return index.get(folder)
+
+
+def count(path: str) -> tuple[int, int]:
+    """Count the images and the classes of a test set in folders of its classes."""
+    place = _folders(path, {"test": "rest"}).get("test", "train")
+    found = [os.path.dirname(file) for file, _ in look(path, place).files]
+    return len(found), len({*found})
 
 
 def files(path: str, splits: Mapping) -> list[str]:

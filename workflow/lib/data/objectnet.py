@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from workflow.lib.data import folder, imagenet
-from workflow.lib.data.files import exact, scan
+from workflow.lib.data.files import exact, look, scan
 from workflow.lib.data.files import listing as names_and_sizes
 from workflow.lib.data.files import warnings as told_of_files
 from workflow.lib.data.splits import Split, split_of_sets
@@ -46,6 +46,12 @@ def listing(path: str, splits: Mapping) -> str:
 def warnings(path: str, splits: Mapping) -> Iterator[str]:
     """Say what of the folder is left out, or cannot be watched."""
     return told_of_files(path, (IMAGES,))
+
+
+def count(path: str) -> int:
+    """Count the images of the objects that ImageNet knows."""
+    right = classes_of_folders(path)
+    return sum(file.split("/")[-2] in right for file, _ in look(path, IMAGES).files)
 
 
 def read(path: str, splits: Mapping) -> tuple[Sequence[str], dict[str, Split]]:

@@ -1,8 +1,8 @@
 """Published accuracies of public checkpoints, for measured ones to be compared with.
 
 The table is resources/accuracy/published.csv: top-1 on ImageNet's 50,000 validation images and on
-the 10,000 of ImageNet-V2 (matched frequency), of timm's checkpoints by image size, and of
-open_clip's by zero-shot classification. `resources/README.md` says where it comes from.
+further test sets, of timm's checkpoints by image size, and of open_clip's by zero-shot
+classification. `resources/README.md` says where it comes from.
 """
 
 import csv
@@ -16,16 +16,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workflow.lib.data import imagenet, objectnet
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import Outputs
+from workflow.lib.run.errors import InputError
 
 if TYPE_CHECKING:
     from workflow.lib.study.completed import Study
     from workflow.lib.study.model import Dataset
 
 TABLE = Path(__file__).parents[3] / "resources" / "accuracy" / "published.csv"
-POPULATION = {"imagenet": 50_000, "imagenet_v2": 10_000}
+POPULATION = {
+    "imagenet": 50_000,
+    "imagenet_v2": 10_000,
+    "imagenet_a": 7_500,
+    "imagenet_r": 30_000,
+    "imagenet_sketch": 50_889,
+    "imagenet_real": 46_837,  # that have a label
+    "objectnet": 18_574,  # of the 113 objects that ImageNet knows
+}
 """Images that each column of accuracies is of."""
+CONTENT = {
+    (10_000, 1000): "imagenet_v2",
+    (7_500, 200): "imagenet_a",
+    (30_000, 200): "imagenet_r",
+    (50_889, 1000): "imagenet_sketch",
+}
+"""Columns by the numbers of images and of classes that a further test set has."""
+V2 = "imagenetv2-matched-frequency"
 
 
 def test_set(dataset: "Dataset") -> str | None:
@@ -42,8 +60,52 @@ def test_set(dataset: "Dataset") -> str | None:
     if dataset.kind != "imagenet":
         return None
     if folder.startswith("imagenetv2-"):
-        return "imagenet_v2" if folder.startswith("imagenetv2-matched-frequency") else None
+        return "imagenet_v2" if folder.startswith(V2) else None
     return "imagenet"
+
+
+def further_test_set(study: "Study", settings: Mapping) -> str | None:
+    """Say which column of the table holds for a further test set; None for none.
+
+    Only whole ones are known, by what they hold: ImageNet-A, -R and -Sketch by their numbers of
+    images and classes; ImageNet-V2, whose three variants have the same numbers, by the name of its
+    folder as well, `imagenetv2-matched-frequency-format-val`; ReaL by its number of labelled
+    images; ObjectNet by its kind and number of images. What the set is called in the study does not
+    matter.
+
+    Parameters
+    ----------
+    study : Study
+        On ImageNet's classes, or nothing is published of it.
+    settings : mapping
+        Of the test set; see `workflow.lib.data.test_sets.build_test_set`.
+    """
+    if study.dataset.kind != "imagenet":
+        return None
+    try:
+        if "labels" in settings:
+            real = test_set(study.dataset) == "imagenet" and _labelled(settings["labels"])
+            return "imagenet_real" if real == POPULATION["imagenet_real"] else None
+        kind, path = settings.get("kind"), settings.get("path", "")
+        if kind == "objectnet":
+            return kind if objectnet.count(path) == POPULATION[kind] else None
+        column = CONTENT.get(imagenet.count(path)) if kind == "imagenet" else None
+    except InputError:  # which the rule that reads the test set explains
+        return None
+    named = os.path.basename(os.path.realpath(path)).startswith(V2)
+    return column if column != "imagenet_v2" or named else None
+
+
+@functools.cache
+def _labelled(path: str) -> int:
+    """Count the images that a file of labels in ReaL's form has labels for; 0 for other files."""
+    if not path.endswith(".json"):
+        return 0
+    try:
+        lists = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return sum(map(bool, lists)) if isinstance(lists, list) else 0
 
 
 def claims(study: "Study") -> dict[str, dict]:
@@ -61,7 +123,29 @@ def claims(study: "Study") -> dict[str, dict]:
         which says how the published preprocessing differs or why there is no number. Empty if no
         number is known of any, or the test images are not ImageNet's.
     """
-    column = test_set(study.dataset)
+    return _claims(study, test_set(study.dataset))
+
+
+def claims_on(study: "Study", settings: Mapping) -> dict[str, dict]:
+    """Look up what is published of a study's public checkpoints on a further test set.
+
+    Parameters
+    ----------
+    study : Study
+    settings : mapping
+        Of the test set; see `workflow.lib.data.test_sets.build_test_set`.
+
+    Returns
+    -------
+    dict of str to dict
+        As of `claims`, to be judged over `POPULATION[further_test_set(study, settings)]` images.
+        `judged` is False where what is published cannot be met: of ObjectNet, zero-shot heads there
+        have ObjectNet's names of 113 objects, and here ImageNet's of all classes that they mean.
+    """
+    return _claims(study, further_test_set(study, settings))
+
+
+def _claims(study: "Study", column: str | None) -> dict[str, dict]:
     if column is None:
         return {}
     found = {}
@@ -133,8 +217,16 @@ def _open_clip(recipe: Mapping, column: str) -> dict | None:
 
 
 def _claim(source: str, name: str, row: Mapping | None, column: str, note: str) -> dict:
-    published = float(row[column]) if row else None
-    return {"source": source, "checkpoint": name, "published": published, "note": note}
+    published = float(row[column]) if row and row[column] else None
+    if row and published is None:
+        note = f"{source} publishes no accuracy of it on these images"
+    claim = {"source": source, "checkpoint": name, "published": published, "note": note}
+    if column == "objectnet" and published is not None:
+        claim |= {
+            "judged": False,
+            "note": "published with ObjectNet's own names of its 113 objects",
+        }
+    return claim
 
 
 @functools.cache
