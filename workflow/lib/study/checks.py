@@ -10,7 +10,7 @@ from workflow.lib.data.splits import HELD
 from workflow.lib.outputs import answers
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, is_slug, shown
-from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
+from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, TestSet, Voc
 from workflow.lib.study.network_checks import network_mistakes, unlearnable
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Learnt
@@ -106,7 +106,9 @@ def _test_set_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield place, f"{shown(name)} is not {A_SLUG}"
         if name in (*HELD, "clean"):
             yield place, "the name is that of the study's own images; choose another"
-        sorts = [key for key in SETS if getattr(own, key) is not None]
+        sorts = [key for key in SETS if key in own.model_fields_set]
+        if len(sorts) != 1 and type(own) is not TestSet:
+            continue  # something of it is told already
         if len(sorts) != 1:
             found = f"not {' and '.join(sorts)}" if sorts else MISSING
             yield place, f"must have one of {', '.join(SETS)}: what this test set is; {found}"
