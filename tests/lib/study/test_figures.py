@@ -14,7 +14,8 @@ RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.s
 
 
 def study(**given):
-    lacking = {"pairs": [], "downstream": None, "models": dict.fromkeys("abcd")} | given
+    lacking = {"pairs": [], "downstream": None, "test_sets": {}}
+    lacking |= {"models": dict.fromkeys("abcd")} | given
     lacking |= {"has_logits": True, "has_gains": True, "has_angles": lacking["pairs"]} | given
     greedy = SimpleNamespace(bases=lacking.pop("bases", []))
     features = SimpleNamespace(models=lacking.pop("probed", []))
@@ -49,6 +50,7 @@ def test_figures_are_in_the_order_of_the_sections_and_none_twice():
         ({"bases": ["a"]}, {"figure5"}),
         ({"probed": ["a"]}, {"figure6"}),
         ({"downstream": {"kind": "voc"}}, {"figure7"}),
+        ({"test_sets": {"v2": {"labels": "v2.csv"}}}, {"shift", "effective"}),
     ],
 )
 def test_a_study_draws_what_it_has(given, more):
