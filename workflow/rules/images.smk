@@ -45,27 +45,25 @@ rule image_sheets:
         "../scripts/figures/image_sheets.py"
 
 
-if STUDY.attributes:
-
-    rule attributes:
-        """Read the attributes of the test images from a table, or take them by their pixels."""
-        input:
-            manifest="<results>/dataset/manifest.tsv",
-            source=(
-                f"<results>/images/{STUDY.shown_geometry}/test.npy"
-                if STUDY.attributes == "pixels"
-                else check_path(STUDY.attributes, "attributes")
-            ),
-        output:
-            table="<results>/attributes.tsv",
-        log:
-            "<results>/logs/attributes.log",
-        benchmark:
-            "<results>/benchmarks/attributes.tsv"
-        conda:
-            "../../envs/workflow.yaml"
-        params:
-            settings={"pixels": STUDY.attributes == "pixels", "split": "test"},
-            code=fingerprint("attributes"),
-        script:
-            "../scripts/attributes.py"
+rule attributes:
+    """Read the attributes of the test images from a table, or take them by their pixels."""
+    input:
+        manifest="<results>/dataset/manifest.tsv",
+        source=lambda w: (
+            f"<results>/images/{STUDY.shown_geometry}/test.npy"
+            if STUDY.attributes == "pixels"
+            else check_path(STUDY.attributes, "attributes")
+        ),
+    output:
+        table="<results>/attributes.tsv",
+    log:
+        "<results>/logs/attributes.log",
+    benchmark:
+        "<results>/benchmarks/attributes.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        settings={"pixels": STUDY.attributes == "pixels", "split": "test"},
+        code=fingerprint("attributes"),
+    script:
+        "../scripts/attributes.py"

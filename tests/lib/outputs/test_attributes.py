@@ -80,5 +80,5 @@ def test_a_column_of_too_many_values_is_no_attribute(tmp_path):
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(InputError, match="cannot read .*a.csv"):
+    with pytest.raises(InputError, match=r"cannot read .*a\.csv"):
         read_attributes(str(tmp_path / "a.csv"), None, "test")
