@@ -150,6 +150,10 @@ def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
                 pixels[..., channel] += 60
                 Image.fromarray(pixels).save(place / f"{i:02d}.png")
     write_voc(checkout.path / "voc", rng)
+    lines = ["id,odd,letter"]
+    for name in ("red", "green", "blue"):
+        lines += [f"test/{name}/{i:02d}.png,{i % 2},{'abc'[i % 3]}" for i in range(20)]
+    (checkout.path / "attributes.csv").write_text("\n".join(lines) + "\n")
     torch.manual_seed(0)
     recipe = {
         "architecture": "test_resnet",
@@ -163,6 +167,9 @@ def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
 study: photos
 dataset: {kind: folder, path: photos, seed: 0, splits: {train: 120, calibration: rest}}
 band: [0, 1]
+pairs: [[base, again]]
+updates: [[again, base]]
+attributes: attributes.csv
 recipe:
   architecture: test_resnet
   options: {channels: [8, 8, 8, 16]}

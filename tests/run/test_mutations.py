@@ -154,7 +154,10 @@ KINDS = {
         ["figures/*.svg"],
         lambda path, _: figure(path.stem, {"svg": _drawing(path)}, None, ""),
     ),
-    "pictures": (["contact_sheets/*.png"], lambda path, _: sheet("a + b", _drawing(path))),
+    "pictures": (
+        ["contact_sheets/*.png", "flip_sheets/*.png", "image_sheets/*.png"],
+        lambda path, _: sheet("a + b", "", _drawing(path)),
+    ),
     "outputs that were begun": (["left/*.h5.part"], resume_outputs),
     "images that were begun": (["left/*.npy.part"], resume_images),
     "heads that were begun": (["left/*.safetensors.part"], resume_head),

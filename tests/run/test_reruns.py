@@ -20,7 +20,9 @@ DRAWN = {
     **once("figure1", "figure2", "figure8", "report"),
     **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
-    **once("contact_sheet", "map", "clusters", "nats", "risk", "shift", "effective"),
+    **once("contact_sheet", "map", "clusters", "nats", "risk", "flips", "image_sheets"),
+    **once("shift", "effective"),
+    "flip_sheet": 2,
 }
 AFTER_VARIANTS = once("sensitivity", "report")
 FOUND = once("findings", "summary", "report")
@@ -41,10 +43,12 @@ SPECIALISATION = once(
     "specialisation", "angles", "class_specialisation", "contact_sheet", "figure3", "figure4",
     "report",
 )  # fmt: skip
+CHANGED = {**once("updates", "flips", "summary", "report"), "flip_sheet": 2}
 RECOMMENDATIONS = {**once("recommendations", "pareto", "uncertainty", "risk", "card"), **FOUND,
                    **ROBUST}  # fmt: skip
 SELECTED = {
     **once("selection", "weights", "scores", "cascades", "tables", "variants"),
+    **once("update_answers", "updates", "flips"),
     **ADDED,
     **RECOMMENDATIONS,
     **AFTER_VARIANTS,
@@ -53,7 +57,8 @@ SELECTED = {
 }
 GREEDY = {**once("greedy", "figure5", "variants"), **AFTER_VARIANTS}
 NAMED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
-COUNTED = {**once("counts", "pair_classes"), **SELECTED, **NAMED}
+IMAGES = once("image_answers", "image_sheets")
+COUNTED = {**once("counts", "pair_classes"), **SELECTED, **NAMED, **CHANGED, **IMAGES}
 AGGREGATES = {**once("calibration", "calibration_on_test", "weaker"), **COUNTED,
               "counts_on_set": SETS}  # fmt: skip
 ON_ONE_SET = {
@@ -119,7 +124,13 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "- [base, reinit]", "- [base, efficientnet]",
          {**once("figure2", "nats", "pair_classes"), **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
-         once("class_specialisation", "figure4", "report")),
+         once("class_specialisation", "figure4", "updates", "flips", "summary", "report")),
+        (SMALL, "- [base, high]", "- [distilled, high]",
+         {**CHANGED, "flip_sheet": 1, "update_answers": 1}),
+        (SMALL, "attributes: pixels\n", "",
+         once("class_specialisation", "figure4", "updates", "flips", "summary", "report")),
+        (SMALL, "high: {category", "high: {name: Strong, category",
+         {**NAMED, **CHANGED, "flip_sheet": 1}),
         # what the analyses are of
         (SMALL, "greedy: {size: 4}", "greedy: {size: 3}",
          {**SELECTED, **GREEDY}),
@@ -140,8 +151,8 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "  low: {category: hparam, set: low, epochs: 1, seed: 7}\n", "", AGGREGATES),
     ],
     ids=["pairs module", "greedy module", "probes", "style", "template", "caption", "pin", "name",
-         "band", "combination", "pair", "groups", "greedy", "seeds", "path", "recipe", "parent",
-         "more", "less"],
+         "band", "combination", "pair", "groups", "update", "attributes", "name of an update",
+         "greedy", "seeds", "path", "recipe", "parent", "more", "less"],
 )  # fmt: skip
 def test_only_what_follows_runs_after(checkout, name, old, new, jobs):
     path = checkout.path / name

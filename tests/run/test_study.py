@@ -33,7 +33,7 @@ def read_manifest(path) -> pd.DataFrame:
 
 PUBLISHED = ("figure1", "figure2", "figure8")
 ALL = (*PUBLISHED, *(f"figure{n}" for n in range(3, 8)), "pareto", "sensitivity")
-ALL += ("map", "clusters", "nats", "risk")
+ALL += ("map", "clusters", "nats", "risk", "flips")
 
 
 def test_every_figure_and_table_of_both_studies_is_there(finished):
@@ -134,6 +134,51 @@ def test_every_combination_is_scored_and_every_card_is_there(results):
         card = json.loads((results / f"deployment/{name}.json").read_text())
         assert "missing" in card or len(card["self_test"]["probabilities"]) == 20
     assert read(results / "recommendations.tsv")["macs"].notna().all()
+
+
+def test_updates_agree_with_pairs_and_scores(results):
+    updates, pairs = read(results / "updates.tsv"), read(results / "pairs.tsv")
+    scores = read(results / "scores.tsv").query("score == 'accuracy' and kind == 'pair'")
+    scores = scores.set_index(["models", "combination"])["value"]
+    assert updates["update"].unique().tolist() == ["base + high", "smoothing + base"]
+    for _, rows in updates.groupby("update"):
+        rows = rows.set_index("system")
+        new, ends = rows.loc["new"], {rows["old"].iloc[0], rows["new"].iloc[0]}
+        mine = pairs[
+            [{a, b} == ends for a, b in zip(pairs["model_1"], pairs["model_2"], strict=True)]
+        ]
+        both = new["negative_flips"] + new["positive_flips"]
+        assert both == pytest.approx(mine["error_inconsistency"].iloc[0])
+        accuracies = dict(zip(mine.iloc[0][["model_1", "model_2"]],
+                              mine.iloc[0][["accuracy_1", "accuracy_2"]], strict=True))  # fmt: skip
+        assert new["gain"] == pytest.approx(accuracies[new["new"]] - accuracies[new["old"]])
+        joint = " + ".join(mine.iloc[0][["model_1", "model_2"]])
+        for name in ("probability", "logit", "weighted", "confident", "oracle"):
+            assert rows.at[name, "accuracy"] == pytest.approx(scores[joint, name], abs=1e-8)
+    for sheet in ("flip_sheets/base--high", "image_sheets/none-right"):
+        assert (results / f"{sheet}.png").stat().st_size > 1000
+
+
+def test_images_and_attributes_are_those_of_the_test_split(results):
+    images, manifest = read(results / "images.tsv"), read_manifest(results / "dataset/manifest.tsv")
+    test = manifest[manifest["split"] == "test"]
+    assert images["id"].tolist() == test["id"].tolist()
+    accuracy = read(results / "models.tsv")["accuracy"]
+    assert images["right"].sum() == pytest.approx(10_000 * accuracy.sum())
+    attributes = read(results / "attributes.tsv")
+    assert attributes["id"].tolist() == test["id"].tolist()
+    assert list(attributes)[1:] == ["brightness", "contrast", "fill"]
+    parts = read(results / "class_specialisation.tsv")
+    assert parts["what"].value_counts().to_dict() == {"class": 10, "group": 1, "attribute": 9}
+
+
+def test_a_table_of_attributes_divides_a_folder(folder_study):
+    checkout, _ = folder_study
+    parts = read(checkout.path / "results/photos/update_classes.tsv")
+    named = parts.loc[parts["what"] == "attribute", "class"].tolist()
+    assert named == ["odd", "letter: a", "letter: b", "letter: c"]
+    assert (parts.loc[parts["what"] == "attribute", "examples"] >= 18).all()
+    assert (checkout.path / "results/photos/flip_sheets/again--base.png").exists()
 
 
 def test_calibration_never_hurts_the_likelihood(results):

@@ -175,6 +175,24 @@ def files(tmp_path_factory) -> dict:
     sheet = folder / "base--clip.png"
     shutil.copy(folder / "figure1.png", sheet)
     given["sheets"] = [str(sheet)]
+    (folder / "flips").mkdir()
+    given["flip_sheets"] = [str(folder / "flips/base--clip.png")]
+    given["image_sheets"] = [str(folder / "none-right.png")]
+    for path in (*given["flip_sheets"], *given["image_sheets"]):
+        shutil.copy(folder / "figure2.png", path)
+    updates = pd.DataFrame(
+        {
+            "update": "base + clip", "old": "base", "new": "clip", "old_name": NASTY,
+            "new_name": "CLIP", "system": ["new", "probability"], "accuracy": [0.65, 0.74],
+            "negative_flips": [0.123, 0.02], "negative_flips_low": [0.11, 0.01],
+            "negative_flips_high": [0.135, 0.03], "left": [1.0, 0.163],
+        }
+    )  # fmt: skip
+    images = pd.DataFrame({"rank": [2, None, 1], "id": ["b", "c", "a"], "class": NASTY})
+    images = images.assign(answer="7", agree=[3, 4, 4], models=4, confidence=[0.5, 0.9, 0.75])
+    for stem, table in {"updates": updates, "images": images}.items():
+        table.to_csv(folder / f"{stem}.tsv", sep="\t", index=False)
+        given["tables"].append(str(folder / f"{stem}.tsv"))
     given |= {
         name: str(folder / f"{name}.tsv") for name in ("models", "pairs", "summary", "findings")
     }
@@ -199,9 +217,10 @@ def test_every_figure_is_in_the_page_once_in_its_smaller_form(page, files):
         contents = {kind: path.read_bytes() for kind, path in paths.items()}
         assert min(("svg", "png"), key=lambda kind: len(contents[kind])) == smaller
         coded = {kind: base64.b64encode(content).decode() for kind, content in contents.items()}
-        # All three are in the page once; the sheet is a copy of the first figure's PNG.
+        # All three are in the page once; sheets are copies of the figures' PNG files: one of the
+        # first, and two of the second.
         counts = {kind: text.count(code) for kind, code in coded.items()}
-        assert counts == {"svg": 1, "png": 1 + (place == 0), "pdf": 1}
+        assert counts == {"svg": 1, "png": 2 if place == 0 else 3, "pdf": 1}
         assert f'-image" src="data:{KINDS[smaller]};base64,{coded[smaller]}"' in text
 
 
@@ -247,12 +266,33 @@ def test_models_with_a_problem_stand_on_top(page, files, tmp_path):
 
 def test_tables_can_be_saved_as_they_are(page, files):
     saved = re.findall(r'download="([^"]+)" href="data:[^,]*,([^"]*)"', page.read_text())
-    contents = {Path(path).name: Path(path).read_bytes() for path in files["tables"]}
+    tables = [path for path in files["tables"] if Path(path).name != "images.tsv"]  # too many rows
+    contents = {Path(path).name: Path(path).read_bytes() for path in tables}
     shown = [*files["tsvs"], *files["figures"], files["pairs"]]
     contents |= {Path(path).name: Path(path).read_bytes() for path in shown}
     # The address of the image that is shown is given to its link by the browser.
     contents = {n: c for n, c in contents.items() if n not in ("figure1.svg", "figure2.png")}
     assert {name: base64.b64decode(content) for name, content in saved} == contents
+
+
+def block_of(text: str, place: str) -> str:
+    """Text of a block, without its tags."""
+    part = re.split(r'<div class="block" id="', text)
+    own = next(each for each in part if each.startswith(f'{place}"'))
+    return html.unescape(re.sub(r"<[^>]+>", " ", own))
+
+
+def test_updates_and_suspected_labels_are_shown_in_words(page):
+    text = without_data(page.read_text())
+    updates = " ".join(block_of(text, "updates").split())
+    assert "the new model alone 65.00" in updates and "mean of probabilities 74.00" in updates
+    assert NASTY in updates and "12.3 ± 1.2" in updates
+    assert "From A <b>" in block_of(text, "flip_sheets")
+    assert "Images that no model gets right" in block_of(text, "image_sheets")
+    images = " ".join(block_of(text, "images").split())
+    assert images.index(" 1 a ") < images.index(" 2 b ")
+    assert " c " not in images and "75" in images
+    assert "The first 100; images.tsv has all images." in images
 
 
 def test_an_empty_table_or_figure_is_left_out(files, tmp_path):
@@ -291,14 +331,17 @@ def test_sections_are_numbered_and_in_the_contents(page):
         ("2", "Models"),
         ("3", "Error inconsistency"),
         ("4", "Specialisation"),
-        ("5", "Claims"),
-        ("6", "How it was made"),
+        ("5", "Updates"),
+        ("6", "Images"),
+        ("7", "Claims"),
+        ("8", "How it was made"),
     ]
     assert re.findall(r'<li><a href="#part-[a-z]+">(\d+)&ensp;([^<]*)</a>', text) == found
 
 
 def test_what_a_study_lacks_is_left_out(files, tmp_path):
-    nothing = {key: [] for key in ("figures", "tsvs", "tables", "sheets", "summary", "findings")}
+    lacking = ("figures", "tsvs", "tables", "sheets", "flip_sheets", "image_sheets")
+    nothing = {key: [] for key in (*lacking, "summary", "findings")}
     study = STUDY | {"published": {"examples": 1234}, "ensemble": "unstated"}
     report(**files | nothing | {"study": study}, html=str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
@@ -431,7 +474,7 @@ needs_browser = pytest.mark.skipif(
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_shows_figures_and_sorts_and_filters_tables(page, tmp_path, width):
     told = probe(page, tmp_path, width)
-    assert len(told["images"]) == 3
+    assert len(told["images"]) == 5
     assert all(complete and natural > 0 for complete, natural in told["images"])
     assert told["orders"] == {
         "given": [NASTY, "Seed 10", "Seed 9", "CLIP"],

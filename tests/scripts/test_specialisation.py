@@ -7,13 +7,13 @@ from PIL import Image
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
+from workflow.lib.measures.parts import find_parts, group_labels
 from workflow.lib.measures.specialisation import OUTCOMES
 from workflow.lib.outputs.store import write
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
 from workflow.scripts.angles import angles
-from workflow.scripts.class_specialisation import by_class as summarise_classes
-from workflow.scripts.class_specialisation import class_specialisation, group_labels
+from workflow.scripts.class_specialisation import by_part, class_specialisation
 from workflow.scripts.counts import counts
 from workflow.scripts.figures.contact_sheet import choose, contact_sheet, describe
 from workflow.scripts.figures.figure3 import figure3
@@ -105,13 +105,15 @@ def study(tmp_path_factory):
     return folder
 
 
-def by_class(folder, groups=GROUPS):
+def by_class(folder, groups=GROUPS, attributes=()):
     path = folder / "class_specialisation.tsv"
     class_specialisation(
         manifest=str(folder / "manifest.tsv"),
         specialisation=str(folder / "specialisation.tsv"),
+        attributes=attributes or [],
         table=str(path),
         groups=groups,
+        split="test",
     )
     return path
 
@@ -239,12 +241,13 @@ def test_a_model_that_is_stronger_everywhere_specialises_in_nothing():
     rows = pd.DataFrame({"label": np.repeat([0, 1, 2], 40), "outcome": outcomes, "theta": 0.1})
     pair = dict.fromkeys(["pair", "name_1", "name_2", "category_1", "category_2", "category"], "x")
     rows = rows.assign(**pair | {"model_1": "strong", "model_2": "weak"})
-    table = summarise_classes(rows, ("a", "b", "c"), {})
+    parts = find_parts(rows["label"].to_numpy(), ("a", "b", "c"), {}, {})
+    table = by_part(rows, parts)
     assert (table["p"] < 0.01).all()  # it is better in each
     assert (table["p_specialist"] == 1).all() and (table["specialist"] == "").all()
     # Where the weak one wins one class, both specialise: in what they are better at than elsewhere.
     rows.loc[rows["label"] == 2, "outcome"] = ["only_2"] * 30 + ["both_right"] * 10
-    table = summarise_classes(rows, ("a", "b", "c"), {})
+    table = by_part(rows, parts)
     assert table["specialist"].tolist() == ["strong", "strong", "weak"]
 
 
@@ -260,6 +263,31 @@ def test_a_class_without_examples_is_named(study, caplog, tmp_path):
     named = [message for message in caplog.messages if "'absent'" in message]
     assert len(named) == len(PAIRS)
     assert "clip + base: no test image of the class 'absent', the group 'gone'" in named
+
+
+def test_attributes_are_parts_like_classes_and_corrected_with_them(study, tmp_path):
+    shoes = np.where(LABELS == 2, "shoe", np.where(LABELS == 1, "", "other"))
+    columns = {"id": [f"test/{i:03d}" for i in range(EXAMPLES)], "sort": shoes}
+    columns["odd"] = (np.arange(EXAMPLES) % 2).astype(str)
+    write_table(tmp_path / "attributes.tsv", pd.DataFrame(columns))
+    plain = read_table(by_class(study, {}))
+    table = read_table(by_class(study, {}, str(tmp_path / "attributes.tsv")))
+    assert table["class"].tolist() == 2 * [*CLASSES, "sort: other", "sort: shoe", "odd"]
+    for pair, mine in table.groupby("pair", sort=False):
+        mine = mine.set_index("class")
+        measured = [name for name in plain if name not in ("what", "label", "class", "p_holm")]
+        pd.testing.assert_series_equal(
+            mine.loc["sort: shoe", measured], mine.loc["shoe", measured], check_names=False
+        )
+        assert mine.at["odd", "examples"] == EXAMPLES // 2
+        known = mine.dropna(subset="p_specialist")
+        assert known["p_holm"].min() == pytest.approx(min(6 * known["p_specialist"].min(), 1))
+        if pair == "clip + base":
+            assert mine.at["sort: shoe", "specialist"] == "clip"
+    figure4(table=str(study / "class_specialisation.tsv"), **files(tmp_path, "figure4"))
+    ink = np.asarray(Image.open(tmp_path / "figure4.png").convert("L"))
+    assert (ink[:, -ink.shape[1] // 6 :] < 128).mean() > 0.002  # the last panel
+    by_class(study)
 
 
 def test_a_group_with_an_unknown_class_is_an_error_that_names_both(study):

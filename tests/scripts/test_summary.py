@@ -28,7 +28,8 @@ def run(tmp_path, bases=(), columns=(), **files) -> tuple[pd.DataFrame, str]:
     models = pd.DataFrame({"model": ["base", *KEYS], "name": ["Base", *KEYS]})
     models.to_csv(tmp_path / "models.tsv", sep="\t", index=False)
     tables = ("findings", "answers", "manifest", "weaker", "features", "probes", "right")
-    arguments = {name: [] for name in (*tables, "downstream")} | files
+    tables += ("downstream", "updates", "update_classes")
+    arguments = {name: [] for name in tables} | files
     summary(
         pairs=str(tmp_path / "pairs.tsv"), models=str(tmp_path / "models.tsv"),
         tsv=str(tmp_path / "s.tsv"), md=str(tmp_path / "s.md"),

@@ -53,10 +53,11 @@ rule specialisation:
 
 
 rule class_specialisation:
-    """Summarise it by class and by group of classes, and test who gets each right more often."""
+    """Summarise it by class, group of classes and attribute, and test who gets each right more often."""
     input:
         manifest="<results>/dataset/manifest.tsv",
         specialisation="<results>/specialisation.tsv",
+        attributes="<results>/attributes.tsv" if STUDY.attributes else [],
     output:
         table="<results>/class_specialisation.tsv",
     log:
@@ -66,7 +67,7 @@ rule class_specialisation:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings={"groups": STUDY.groups},
+        settings={"groups": STUDY.groups, "split": "test"},
         code=fingerprint("class_specialisation"),
     script:
         "../scripts/class_specialisation.py"

@@ -81,6 +81,8 @@ rule summary:
             else []
         ),
         downstream="<results>/figures/figure7.tsv" if "figure7" in STUDY.figures else [],
+        updates="<results>/updates.tsv" if STUDY.updates else [],
+        update_classes="<results>/update_classes.tsv" if STUDY.updates else [],
     output:
         multiext("<results>/summary", tsv=".tsv", md=".md"),
     log:
@@ -114,6 +116,9 @@ rule report:
             figure=[
                 *STUDY.figures,
                 "contact_sheet",
+                "flip_sheets",
+                "image_sheets",
+                "images",
                 "novelty",
                 "recommendations",
                 "uncertainty",
@@ -127,6 +132,11 @@ rule report:
         sheets=expand(
             "<results>/contact_sheets/{pair}.png", pair=["--".join(pair) for pair in STUDY.sheets]
         ),
+        flip_sheets=expand(
+            "<results>/flip_sheets/{update}.png",
+            update=["--".join(update) for update in STUDY.flip_sheets],
+        ),
+        image_sheets=expand("<results>/image_sheets/{sheet}.png", sheet=STUDY.image_sheets),
         findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
         summary="<results>/summary.tsv",
         models="<results>/models.tsv",

@@ -37,6 +37,8 @@ def report(
     captions: list[str],
     tables: list[str],
     sheets: list[str],
+    flip_sheets: list[str],
+    image_sheets: list[str],
     findings: list[str] | str,
     summary: list[str] | str,
     models: str,
@@ -55,11 +57,14 @@ def report(
         SVG, PNG and PDF files of the figures, and the tables that they draw. Files of one figure
         have the same stem.
     captions : list of str
-        Of figures and tables by their stems, and `contact_sheet.rst` of all sheets.
+        Of figures and tables by their stems, and `contact_sheet.rst`, `flip_sheets.rst` and
+        `image_sheets.rst` of sheets.
     tables : list of str
         Tables by their stems: those of `blocks.TABLES`, or any other.
     sheets : list of str
         Contact sheets of pairs, `<first>--<second>.png`.
+    flip_sheets, image_sheets : list of str
+        Those of updates, `<old>--<new>.png`, and of images by all models.
     findings : str or empty list
         Table of findings.
     summary : str or empty list
@@ -90,7 +95,11 @@ def report(
         tsvs=_by_stem(tsvs),
         captions=texts,
         tables=stems,
-        sheets=_by_stem(sheets),
+        sheets={
+            "contact_sheet": _by_stem(sheets),
+            "flip_sheets": _by_stem(flip_sheets),
+            "image_sheets": _by_stem(image_sheets),
+        },
     )  # fmt: skip
     if answers is not None:
         first = _recommended(stems)
@@ -139,7 +148,7 @@ def gather(
     tsvs: Mapping[str, str],
     captions: Mapping[str, str],
     tables: Mapping[str, str],
-    sheets: Mapping[str, str],
+    sheets: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict | None]:
     """Read all figures and tables into what the template shows.
 
@@ -149,8 +158,10 @@ def gather(
         Names of the models, by key.
     drawings : mapping of str to mapping of str to str
         Files of figures, by suffix and stem.
-    tsvs, captions, tables, sheets : mapping of str to str
+    tsvs, captions, tables : mapping of str to str
         Files, by stem.
+    sheets : mapping of str to mapping of str to str
+        Contact sheets by stem, by their block.
 
     Returns
     -------
@@ -177,16 +188,15 @@ def gather(
         if "what" in drawn and (drawn["what"] == "first").any():
             first = drawn[drawn["what"] == "first"].drop(columns="what")
             found["first"] = blocks.table("first", first, names, None)
-    if sheets:
-        found["contact_sheet"] = {
-            "kind": "sheets",
-            **blocks.titled("contact_sheet"),
-            "caption": page.render_rst(_text(captions.get("contact_sheet"))),
-            "sheets": [
-                blocks.sheet(page.as_names(stem, names) or stem, _drawing(path))
-                for stem, path in sheets.items()
-            ],
-        }
+    for place, own in sheets.items():
+        shown = [
+            blocks.sheet(*blocks.sheet_words(place, stem, names), _drawing(path))
+            for stem, path in own.items()
+        ]
+        if shown:
+            caption = page.render_rst(_text(captions.get(place)))
+            block = {"kind": "sheets", "caption": caption, "sheets": shown}
+            found[place] = block | blocks.titled(place)
     return found
 
 

@@ -16,6 +16,7 @@ from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.files import replacing
 from workflow.lib.show.escape import markdown
+from workflow.lib.show.updates import tell_updates
 
 LEAST = 3  # models compared with the base, of which claims over models say something
 WORDS = {YES: "Holds", NO: "Does not hold", UNCLEAR: "Unclear"}
@@ -33,6 +34,8 @@ def summary(
     probes: Sequence[str],
     right: Sequence[str],
     downstream: str | list[str],
+    updates: str | list[str],
+    update_classes: str | list[str],
     tsv: str,
     md: str,
     study: str,
@@ -56,6 +59,8 @@ def summary(
         the study does not have are left out.
     probes, right : sequence of str
         Tables and arrays of the rule `features`.
+    updates, update_classes : str or empty list
+        Tables of updates, whole and by class.
     tsv, md : str
         Table and page to write.
     study, title : str
@@ -94,8 +99,11 @@ def summary(
     write_table(tsv, pd.DataFrame(judged, columns=columns))
     told = None if isinstance(findings, list) else read_table(findings)
     elsewhere = read_table(holds) if isinstance(holds, str) else None
+    changed: list[str] = []
+    if isinstance(updates, str) and isinstance(update_classes, str):
+        changed += tell_updates(read_table(updates), read_table(update_classes), combination)
     with replacing(md) as part:
-        text = page(judged, title or study, combination, told, elsewhere)
+        text = page(judged, title or study, combination, told, changed, elsewhere)
         part.write_text(text, encoding="utf-8")
 
 
@@ -112,9 +120,10 @@ def page(
     title: str,
     combination: str,
     answers: pd.DataFrame | None = None,
+    updates: Sequence[str] = (),
     elsewhere: pd.DataFrame | None = None,
 ) -> str:
-    """Write the findings and the claims as Markdown.
+    """Write the findings, the updates and the claims as Markdown.
 
     Parameters
     ----------
@@ -125,6 +134,8 @@ def page(
         Which combination of several models they are of.
     answers : DataFrame
         `question`, `answer` and `detail`.
+    updates : sequence of str
+        What is said of each.
     elsewhere : DataFrame
         What holds on further test sets, as `robustness` writes it.
     """
@@ -141,6 +152,8 @@ def page(
             for line in (f"**{markdown(row['answer'])}** {markdown(row['detail'])}", "")
         ),
     ]
+    if updates:
+        lines += ["## Updates", "", *(f"- {markdown(text)}" for text in updates), ""]
     if not found:
         return "\n".join(lines)
     lines += [

@@ -116,7 +116,7 @@ def test_arrays_of_one_model_matched_by_ids(write):
     [
         ("id,answer\nz.JPEG,0\n", "answers for 'z.JPEG', which is no image of the dataset"),
         ("id,answer\na.JPEG,0\n", r"lacks 2 of the 3 images of the split test.* 'val/b.JPEG'"),
-        (OWN + "a.JPEG,0,0\n", "answers more than once for 'val/a.JPEG'; keep one"),
+        (OWN + "a.JPEG,0,0\n", "answers for 'val/a.JPEG' more than once; keep one"),
         ("id,answer\na.JPEG,3\n", r"line 2: the answer '3' of 'a.JPEG' is no class, .* 0 to 2"),
         (OWN.replace("0.5", "1.5"), "the confidence 1.5 of 'val/b.JPEG' is not between 0 and 1"),
         (OWN.replace("0.5", "nan"), "the confidence nan of 'val/b.JPEG' is not between 0 and 1"),

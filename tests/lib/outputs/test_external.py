@@ -26,7 +26,7 @@ def study(path):
         "resnet": SimpleNamespace(rule="train", recipe={}),
         "vit": SimpleNamespace(rule="external", recipe={"logits": str(path)}),
     }
-    return SimpleNamespace(name="mine", networks=networks)
+    return SimpleNamespace(name="mine", networks=networks, attributes=None)
 
 
 def test_a_file_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path):
@@ -35,6 +35,17 @@ def test_a_file_that_is_not_there_is_told_with_the_way_to_make_it(tmp_path):
     assert "-- results/mine/template/images.csv" in message
     (tmp_path / "vit.h5").touch()
     assert missing_files(study(tmp_path / "vit.h5")) == []
+
+
+def test_a_table_of_attributes_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "vit.h5").touch()
+    here = study(tmp_path / "vit.h5")
+    here.attributes = "pixels"
+    assert missing_files(here) == []
+    here.attributes = str(tmp_path / "none.csv")
+    (message,) = missing_files(here)
+    assert message.startswith(f"attributes: there is no file {here.attributes}; the command")
+    assert message.endswith("lists the images whose attributes it must hold")
 
 
 def test_hdf5_in_order_is_streamed_and_otherwise_held_in_memory(tmp_path):

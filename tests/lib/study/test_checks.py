@@ -259,6 +259,18 @@ MISTAKES = [
     ),
     ({"pairs": [["base", "base"]]}, 'pairs[0]: pairs the model "base" with itself'),
     (
+        {"updates": [["base", "stong"]]},
+        'updates[0]: there is no model "stong"; did you mean "strong"?',
+    ),
+    (
+        {"updates": [["base", "strong"], ["base", "base"]]},
+        'updates[1]: updates the model "base" to itself; name the old model, then the new one',
+    ),
+    (
+        {"updates": [["base", "strong"], ["strong", "base"], ["base", "strong"]]},
+        "updates[2]: gives the update of base to strong twice",
+    ),
+    (
         {"pairs": [["base", "seed-1"], ["seed-1", "base"]]},
         "pairs[1]: gives the pair of seed-1 and base twice",
     ),
@@ -638,6 +650,8 @@ ANSWERS_MISTAKES = [
     ({"dataset.splits": {"calibration": 9}},
      "dataset.splits: must name calibration and test and no other, with the kind labels"),
     ({"dataset.skip_corrupt": True}, "dataset.skip_corrupt: has no effect with the kind labels"),
+    ({"attributes": "pixels"}, "attributes: the dataset is of the kind labels, without pixels"),
+    ({"updates": [["a", "a"]]}, 'updates[0]: updates the model "a" to itself'),
     ({"models.b.seed": 1}, "models.b.seed: has no effect with answers from a file"),
 ]  # fmt: skip
 

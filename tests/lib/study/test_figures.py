@@ -14,8 +14,13 @@ RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.s
 
 
 def study(**given):
-    lacking = {"pairs": [], "downstream": None, "test_sets": {}}
-    lacking |= {"models": dict.fromkeys("abcd")} | given
+    lacking = {
+        "pairs": [],
+        "updates": [],
+        "downstream": None,
+        "test_sets": {},
+        "models": dict.fromkeys("abcd"),
+    } | given
     lacking |= {"has_logits": True, "has_gains": True, "has_angles": lacking["pairs"]} | given
     greedy = SimpleNamespace(bases=lacking.pop("bases", []))
     features = SimpleNamespace(models=lacking.pop("probed", []))
@@ -32,7 +37,8 @@ def test_a_figure_has_a_rule_a_script_and_a_caption(name):
 
 def test_every_script_of_a_figure_is_registered():
     scripts = {path.stem for path in (ROOT / "workflow/scripts/figures").glob("[!_]*.py")}
-    assert scripts - {"contact_sheet"} == {figure.name for figure in FIGURES}
+    sheets = {"contact_sheet", "flip_sheet", "image_sheets"}
+    assert scripts - sheets == {figure.name for figure in FIGURES}
 
 
 def test_figures_are_in_the_order_of_the_sections_and_none_twice():
@@ -47,6 +53,7 @@ def test_figures_are_in_the_order_of_the_sections_and_none_twice():
     [
         ({}, set()),
         ({"pairs": [["a", "b"]]}, {"figure3", "figure4"}),
+        ({"updates": [["a", "b"]]}, {"flips"}),
         ({"bases": ["a"]}, {"figure5"}),
         ({"probed": ["a"]}, {"figure6"}),
         ({"downstream": {"kind": "voc"}}, {"figure7"}),
@@ -66,8 +73,9 @@ def test_a_study_of_few_models_draws_nothing_over_models():
 
 def test_answers_alone_draw_what_needs_no_logits():
     given = {"has_logits": False, "has_gains": False, "has_angles": False}
+    given["updates"] = [["a", "b"]]
     found = set(drawable(study(pairs=[["a", "b"]], bases=["a"], **given)))
-    assert found == {"figure1", "figure8", "map", "clusters", "votes", "figure4"}
+    assert found == {"figure1", "figure8", "map", "clusters", "votes", "figure4", "flips"}
     confident = given | {"has_gains": True, "has_angles": True}
     more = set(drawable(study(pairs=[["a", "b"]], bases=["a"], **confident)))
     assert more == found | {"figure2", "figure3"}

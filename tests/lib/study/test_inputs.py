@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def mistakes(path="photos", files=("good.npz", "good.npy"), **splits) -> list[str]:
+def mistakes(path="photos", files=("good.npz", "good.npy"), attributes=None, **splits) -> list[str]:
     splits = splits or {"train": 30, "calibration": 10, "test": "rest"}
     models = {
         f"m{place}": {"category": "arch" if place else "base", "logits": file}
@@ -36,6 +36,7 @@ def mistakes(path="photos", files=("good.npz", "good.npy"), **splits) -> list[st
     }
     study = {"study": "mine", "band": [0, 1], "models": models,
              "dataset": {"kind": "folder", "path": path, "seed": 0, "splits": splits}}  # fmt: skip
+    study |= {"attributes": attributes} if attributes else {}
     with open("mine.yaml", "w") as file:
         yaml.safe_dump(study, file)
     try:
@@ -47,6 +48,22 @@ def mistakes(path="photos", files=("good.npz", "good.npy"), **splits) -> list[st
 
 def test_what_fits_is_let_through(place):
     assert mistakes() == []
+
+
+def test_attributes_of_other_images_are_told_before_any_job_starts(place):
+    ids = [f"{name}/{number:02d}.png" for name in NAMES for number in range(COUNT)]
+    lines = ["id,odd", *(f"{example},{row % 2}" for row, example in enumerate(ids))]
+    (place / "good.csv").write_text("\n".join(lines))
+    assert mistakes(attributes="good.csv") == []
+    (place / "bad.csv").write_text("\n".join([*lines, "red/99.png,1"]))
+    (text,) = mistakes(attributes="bad.csv")
+    assert text.startswith("mine.yaml: attributes: bad.csv has attributes of 'red/99.png'")
+    (place / "same.csv").write_text("\n".join(line.replace(",0", ",1") for line in lines))
+    (text,) = mistakes(attributes="same.csv")
+    assert "attributes: same.csv: the attribute `odd` is '1' for all images" in text
+    (place / "few.csv").write_text("\n".join(lines[:10]))
+    (text,) = mistakes(attributes="few.csv")
+    assert "attributes: few.csv lacks" in text and "write a row for each" in text
 
 
 def test_all_mistakes_are_told_at_once(place):

@@ -40,6 +40,7 @@ def test_only_some_models_are_kept_and_what_they_need(study):
     study |= {
         "only": ["distilled", "linear"],
         "pairs": [["base", "seed-1"], ["base", "linear"]],
+        "updates": [["linear", "strong"], ["seed-1", "strong"]],
         "greedy": {"bases": ["zero"], "pool": ["tuned", "linear"]},
         "features": {"models": ["seed-1"]},
     }
@@ -48,6 +49,7 @@ def test_only_some_models_are_kept_and_what_they_need(study):
     assert list(found.models) == ["base", "linear", "distilled", "strong"]
     assert list(found.networks) == ["simclr", *found.models]
     assert found.pairs == [["base", "linear"]]
+    assert found.updates == [["linear", "strong"]]
     assert (found.greedy.bases, found.greedy.pool) == (["strong"], ["linear"])
     assert found.features.models == ["linear"]  # as if no list had been given
 

@@ -36,6 +36,11 @@ MISTAKES = [
     ({"recipe.data": ["train", "train"]}, 'recipe.data: gives an item twice: ["train", "train"]'),
     ({"band": [0.5]}, "band: must have exactly 2 items, not 1"),
     ({"pairs": [["base"]]}, "pairs[0]: must have exactly 2 items, not 1"),
+    ({"updates": [["base", "seed-1", "tuned"]]}, "updates[0]: must have exactly 2 items, not 3"),
+    (
+        {"attributes": "a.xlsx"},
+        'attributes: "a.xlsx" is not "pixels" or a table (.csv or .tsv, perhaps with .gz)',
+    ),
     (
         {"models.seed-1.category": "reinitt"},
         "models.seed-1.category: must be one of base, reinit, hparam, arch, fwork, dataset, "

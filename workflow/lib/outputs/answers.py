@@ -110,7 +110,14 @@ class AnswersFile:
                 )
             rows = np.arange(len(top))
         else:
-            rows = _rows(self.path, ids, splits, split)
+            rows = rows_of_images(
+                self.path,
+                ids,
+                splits,
+                split,
+                "answers for",
+                "bring an answer for each (an empty one counts as wrong)",
+            )
         top = top[rows]
         confidence = None if confidence is None else confidence[rows]
         _check(self.path, examples.ids, top, confidence, len(classes))
@@ -249,8 +256,37 @@ def _label(path: str, line: int, example: str, text: str, index: Mapping[str, in
     )
 
 
-def _rows(path: str, ids: np.ndarray, splits: Mapping[str, Split], split: str) -> np.ndarray:
-    """Find the row of each image of a split."""
+def rows_of_images(
+    path: str,
+    ids: np.ndarray,
+    splits: Mapping[str, Split],
+    split: str,
+    verb: str,
+    remedy: str,
+) -> np.ndarray:
+    """Find the row of each image of a split.
+
+    Parameters
+    ----------
+    path : str
+        The file, for messages.
+    ids : ndarray of str, shape (rows,)
+        Ids of images, or the last parts of their paths where these are enough to tell them apart.
+    splits : mapping of str to Split
+    split : str
+        Whose images must all be there.
+    verb, remedy : str
+        What the file says of an image, and what to do if it lacks some, for messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (examples,)
+
+    Raises
+    ------
+    InputError
+        If an image is unknown, missing or there twice.
+    """
     wanted, names = splits[split].ids, ids.tolist()
     known = {example for other in splits.values() for example in other.ids.tolist()}
     if not known.issuperset(names):
@@ -260,19 +296,19 @@ def _rows(path: str, ids: np.ndarray, splits: Mapping[str, Split], split: str) -
         stray = next((n for n in names if n not in known), None)
         if stray is not None:
             raise InputError(
-                f"{path} answers for '{stray}', which is no image of the dataset, whose first is "
+                f"{path} {verb} '{stray}', which is no image of the dataset, whose first is "
                 f"'{wanted[0]}'; leave it out, or write the dataset's ids"
             )
     place = {name: row for row, name in enumerate(names)}
     if len(place) != len(names):
         twice = next(name for row, name in enumerate(names) if place[name] != row)
-        raise InputError(f"{path} answers more than once for '{twice}'; keep one answer")
+        raise InputError(f"{path} {verb} '{twice}' more than once; keep one row")
     found = np.array([place.get(example, -1) for example in wanted.tolist()])
     missing = wanted[found < 0]
     if len(missing):
         raise InputError(
             f"{path} lacks {len(missing)} of the {len(wanted)} images of the split {split}, the "
-            f"first being '{missing[0]}'; bring an answer for each (an empty one counts as wrong)"
+            f"first being '{missing[0]}'; {remedy}"
         )
     return found
 

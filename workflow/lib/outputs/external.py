@@ -54,14 +54,20 @@ def missing_files(study) -> list[str]:
         for key, network in study.networks.items()
         if (kind := kinds.get(network.rule))
     ]
-    return [
-        f"models.{key}.{kind}: there is no file {path}; the command "
-        f"`snakemake --cores 1 --configfile <yours> -- results/{study.name}/template/images.csv` "
-        f"lists the images whose {kind} it must hold, and classes.csv beside it the order of the "
-        f"classes"
+    listed = (
+        f"the command `snakemake --cores 1 --configfile <yours> -- "
+        f"results/{study.name}/template/images.csv` lists the images whose"
+    )
+    messages = [
+        f"models.{key}.{kind}: there is no file {path}; {listed} {kind} it must hold, and "
+        f"classes.csv beside it the order of the classes"
         for key, kind, path in outputs
         if not os.path.isfile(path)
     ]
+    table = study.attributes
+    if table not in (None, "pixels") and not os.path.isfile(table):
+        messages.append(f"attributes: there is no file {table}; {listed} attributes it must hold")
+    return messages
 
 
 def without_features(study) -> list[str]:

@@ -12,7 +12,7 @@ TEXT = (
     "model", "model_1", "model_2", "base", "pair", "best_member", "specialist",
     "name", "name_1", "name_2", "names", "base_name", "task", "id",
     "class", "prediction_1", "prediction_2", "ensemble",
-    "weights_of",
+    "weights_of", "update", "old", "new", "old_name", "new_name", "answer",
     "category", "category_1", "category_2", "group", "objective", "train_data", "head",
 )  # fmt: skip
 """Columns of words, whatever these look like."""

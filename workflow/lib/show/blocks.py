@@ -12,6 +12,7 @@ import pandas as pd
 
 from workflow.lib.measures.findings import UNKNOWN
 from workflow.lib.show import page
+from workflow.lib.show.updates import named_systems
 from workflow.lib.study.figures import FIGURES, SECTIONS
 
 TABLES = {
@@ -32,9 +33,14 @@ TABLES = {
     "class_specialisation": (
         "specialisation",
         "Classes",
-        "who is right more often, by class and group of classes",
+        "who is right more often, by class, group of classes and attribute",
     ),
     "contact_sheet": ("specialisation", "Contact sheets", ""),
+    "updates": ("updates", "All that can answer", "the new model, and both together"),
+    "update_classes": ("updates", "Flips by class", "and by group of classes and attribute"),
+    "flip_sheets": ("updates", "Flipped images", "what each update loses and wins"),
+    "image_sheets": ("images", "Sheets", "what no model gets right, and suspected labels"),
+    "images": ("images", "Suspected labels", "most models answer something else"),
     "first": ("ensembles", "First members", "what to add first to each base"),
     "robustness": ("robustness", "Test sets", "accuracy of all models on each"),
     "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
@@ -54,6 +60,15 @@ COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
     "first": [
         "base_name", "name", "category", "objective", "train_data", "accuracy", "gain", "raises",
     ],
+    "updates": [
+        "old", "new", "system", "accuracy", "gain", "negative_flips", "positive_flips",
+        "of_errors", "left", "p",
+    ],
+    "update_classes": [
+        "update", "what", "class", "examples", "negative_flips", "positive_flips", "gain",
+        "p_holm", "verdict",
+    ],
+    "images": ["rank", "id", "class", "answer", "agree", "models", "confidence"],
     "novelty": [
         "name", "category", "accuracy", "error_inconsistency", "excess", "error_consistency",
         "added_nats", "only_right", "verdict",
@@ -108,6 +123,13 @@ LOOKED_UP = {
 }
 """What the look-up says of a pair: label, scale, decimals and unit."""
 
+SHEETS = {
+    "none-right": "Images that no model gets right",
+    "suspected-labels": "Images where most models agree against the label",
+}
+"""Titles of the sheets of images by all models, by their files' stems."""
+
+SUSPECTS = 100  # suspected labels that a page lists
 MOST_PAIRS = 20_000  # that a page holds for looking up
 PLAIN = 500_000  # bytes up to which text is put into a page as it is
 
@@ -200,6 +222,10 @@ def table(
         gains = [column for column in rows if column.startswith("gain")]
         rows.loc[rows["size"] == 1, gains] = float("nan")  # over itself
         rows = rows.drop(columns=[c for c in ("pareto",) if c in rows and not costs_known(rows)])
+    if stem == "updates":
+        rows = named_systems(rows)
+    if stem == "images":  # there may be very many
+        rows, content = rows[rows["rank"] <= SUSPECTS].sort_values("rank"), None
     if stem == "novelty" and (rows["verdict"] == UNKNOWN).all():
         rows = rows.drop(columns="verdict")
         caption = caption.partition("\n\n")[0]
@@ -207,7 +233,7 @@ def table(
         view = page.grid(*variants(rows), names)
     else:
         view = page.grid(rows, {}, names, COLUMNS.get(stem, ()))
-    notes = []
+    notes = [f"The first {SUSPECTS}; images.tsv has all images."] if stem == "images" else []
     if any(column.endswith("_low") for column in rows):
         notes.append("Intervals are of 95 %.")
     if "†" in "".join(cell.text for row in view.rows for cell in row):
@@ -284,14 +310,25 @@ def _called(rows: pd.DataFrame) -> dict[str, str]:
     return {k: n if given.count(n) == 1 else f"{n} [{k}]" for k, n in names.items()}
 
 
-def sheet(title: str, content: bytes) -> dict:
+def sheet(title: str, alt: str, content: bytes) -> dict:
     """Put a contact sheet into the page."""
     return {
         "title": title,
-        "alt": f"Images that exactly one of {title} gets right.",
+        "alt": alt,
         "source": page.data_uri(content, "png"),
         "inches": page.png_width(content),
     }
+
+
+def sheet_words(place: str, stem: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """Title a contact sheet, and say what is on it, by its block and its file's stem."""
+    if place == "image_sheets":
+        return SHEETS[stem], f"{SHEETS[stem]}."
+    title = page.as_names(stem, names) or stem
+    if place == "flip_sheets":
+        title = title.replace(" + ", " to ", 1)
+        return f"From {title}", f"Images that the update from {title} loses and wins."
+    return title, f"Images that exactly one of {title} gets right."
 
 
 def arrange(blocks: Mapping[str, dict]) -> list[dict]:

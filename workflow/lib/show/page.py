@@ -89,6 +89,12 @@ MEASURES = {
     "error_consistency": ("Error consistency (κ)", PLAIN),
     "theta": ("Angle θ (rad)", PLAIN),
     "advantage": ("Accuracy of model 1 over 2 (points)", GAIN),
+    "negative_flips": ("Negative flips (%)", SHARE),
+    "positive_flips": ("Positive flips (%)", SHARE),
+    "of_errors": ("Of the errors, negative flips (%)", SHARE),
+    "left": ("Of the new model's negative flips, left (%)", SHARE),
+    "agree": ("Models that agree", COUNT),
+    "confidence": ("Their mean confidence (%)", SHARE),
     "only_1": ("Only model 1 right", COUNT),
     "only_2": ("Only model 2 right", COUNT),
     "p": ("p", P),
@@ -113,6 +119,11 @@ LABELS = {
     "base_name": "Base",
     "names": "Models",
     "verdict": "Verdict",
+    "system": "Answered by",
+    "old": "From",
+    "new": "To",
+    "models": "Of models",
+    "answer": "What they answer",
     "raises": "Raises the accuracy that it is selected by",
     "pareto": "Best for its multiply-adds",
     "pareto_parameters": "Best for its parameters",
@@ -122,7 +133,7 @@ LABELS = {
 LESS_IS_BETTER = {
     "p", "p_holm", "rank", "size", "parameters", "macs", "cost", "seconds", "both_wrong",
     "error_consistency", "ece_before", "ece_after", "nll_before", "nll_after", "nll", "brier",
-    "ece", "aurc", "augrc", "temperature",
+    "ece", "aurc", "augrc", "temperature", "negative_flips", "of_errors", "left",
 }  # fmt: skip
 """Columns of numbers whose best comes first where the least does."""
 
@@ -131,7 +142,8 @@ GAINS = {"gain", "gains", "improvement", "difference"}
 SHARES = {"accuracy", "inconsistency", "rate"}
 
 WORDS = {"category", "category_1", "category_2", "head", "objective", "train_data", "group", "set"}
-WORDS |= {"what", "class", "task", "id", "prediction_1", "prediction_2"}
+WORDS |= {"what", "class", "task", "id", "prediction_1", "prediction_2", "answer", "verdict"}
+WORDS |= {"system"}
 """Columns of words that may happen to be a model's key, or True, and mean something else."""
 
 

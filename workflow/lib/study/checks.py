@@ -39,6 +39,7 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _model_mistakes(study)
     yield from _seed_mistakes(study)
     yield from _pair_mistakes(study)
+    yield from _update_mistakes(study)
     yield from _ensemble_mistakes(study)
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
@@ -80,6 +81,9 @@ def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield network.path, f"{text}; bring its logits or answers"
     if study.downstream:
         yield ("downstream",), "needs networks to run on images; leave it out with the kind labels"
+    if study.attributes == "pixels":
+        text = "the dataset is of the kind labels, without pixels; give a table of attributes"
+        yield ("attributes",), text
     splits, place = dataset.splits or {}, ("dataset", "splits")
     if splits and {*splits} != {*HELD}:
         text = f"must name {' and '.join(HELD)} and no other, with the kind labels"
@@ -234,6 +238,17 @@ def _pair_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield ("pairs", place), f'pairs the model "{first}" with itself'
         if any({first, second} == {*earlier} for earlier in study.pairs[:place]):
             yield ("pairs", place), f"gives the pair of {first} and {second} twice"
+
+
+def _update_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    for place, (old, new) in enumerate(study.updates):
+        for key in (old, new):
+            yield from _unknown_model(key, ("updates", place), study)
+        if old == new:
+            text = f'updates the model "{old}" to itself; name the old model, then the new one'
+            yield ("updates", place), text
+        if [old, new] in study.updates[:place]:
+            yield ("updates", place), f"gives the update of {old} to {new} twice"
 
 
 def _ensemble_mistakes(study: StudyFile) -> Iterator[Mistake]:

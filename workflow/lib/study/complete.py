@@ -45,7 +45,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     chosen = {"bases": file.starts, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
     as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",
-                  "groups")  # fmt: skip
+                  "groups", "updates", "attributes")  # fmt: skip
     return Study(
         name=file.study,
         **{key: getattr(file, key) for key in as_written},

@@ -7,6 +7,7 @@ from typing import ClassVar
 from workflow.lib.data.splits import HELD
 from workflow.lib.outputs.answers import holds_confidences
 from workflow.lib.study import model
+from workflow.lib.study.categories import CONTROL
 from workflow.lib.study.figures import PUBLISHED, drawable
 
 
@@ -35,8 +36,12 @@ WITH_WEIGHTS = ("train", "head", "pretrained")
 CARDS = ("single", "pair", "triple", "cascade")
 """Deployment cards of every study."""
 
-STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "ensembles", "combining",
-          "test_sets", "probes", "downstream", "sensitivity", "figures", "report")  # fmt: skip
+IMAGE_SHEETS = ("none-right", "suspected-labels")
+"""Contact sheets of every study that has images."""
+
+STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "images", "updates",
+          "ensembles", "combining", "test_sets", "probes", "downstream", "sensitivity", "figures",
+          "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
 OF_LOGITS = ("models", "logits", "ensembles", "combining", "test_sets", "probes", "downstream",
@@ -144,6 +149,9 @@ class PublishedStudy:
     test_sets: ClassVar[dict] = {}
     cards: ClassVar[list] = []
     sheets: ClassVar[list] = []
+    flip_sheets: ClassVar[list] = []
+    image_sheets: ClassVar[list] = []
+    updates: ClassVar[list] = []
 
     @property
     def file(self) -> dict:
@@ -187,6 +195,8 @@ class Study:
     pairs: list[list[str]]
     ensembles: dict[str, list[str]]
     groups: dict[str, list]
+    updates: list[list[str]]
+    attributes: str | None
     models: dict[str, Model]
     networks: dict[str, Network]
     geometries: dict[str, dict]
@@ -204,10 +214,10 @@ class Study:
     @property
     def stages(self) -> list[str]:
         """Files of rules that it needs, in running order."""
+        wanted = {"downstream": self.downstream, "answers": False, "updates": self.updates}
         if self.answers_alone:
-            return [stage for stage in STAGES if stage not in OF_LOGITS]
-        wanted = {"downstream": self.downstream, "answers": False,
-                  "test_sets": self.test_sets}  # fmt: skip
+            wanted |= dict.fromkeys(OF_LOGITS, False) | {"answers": True}
+        wanted.setdefault("test_sets", bool(self.test_sets))
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
@@ -218,12 +228,11 @@ class Study:
     @property
     def tables(self) -> list[str]:
         """Tables for its report that no figure draws."""
-        if self.answers_alone:
-            return ["novelty", *(["class_specialisation"] if self.pairs else [])]
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
-                  "recommendations": "pareto", "uncertainty": "risk"}  # fmt: skip
-        tables = [t for t, figure in wanted.items() if figure in self.figures]
-        return ["novelty", *tables, *(["robustness"] if self.test_sets else [])]
+                  "recommendations": "pareto", "uncertainty": "risk", "updates": "flips",
+                  "update_classes": "flips", "robustness": "effective"}  # fmt: skip
+        shown = (table for table, figure in wanted.items() if figure in self.figures)
+        return ["novelty", *shown, "images"]
 
     @property
     def cards(self) -> list[str]:
@@ -252,7 +261,37 @@ class Study:
     @property
     def sheets(self) -> list[list[str]]:
         """Pairs whose images are shown."""
-        return self.pairs if self.dataset.kind != "labels" else []
+        return self.pairs if self.has_images else []
+
+    @property
+    def flip_sheets(self) -> list[list[str]]:
+        """Updates whose images are shown."""
+        return self.updates if self.has_images else []
+
+    @property
+    def image_sheets(self) -> list[str]:
+        """Names of the sheets of images that all models are shown by."""
+        return list(IMAGE_SHEETS) if self.has_images else []
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images, and not their labels alone."""
+        return self.dataset.kind != "labels"
+
+    @property
+    def shown_geometry(self) -> str:
+        """Geometry of the images that are shown of no model in particular: the base's."""
+        return self.networks[self.bases[0]].geometry
+
+    @property
+    def updated(self) -> list[str]:
+        """Models of the updates."""
+        return list(dict.fromkeys(key for update in self.updates for key in update))
+
+    @property
+    def counted(self) -> dict[str, str]:
+        """Category of each model but those that have the weights of another."""
+        return {key: own.category for key, own in self.models.items() if own.category != CONTROL}
 
     @property
     def shown_sets(self) -> list[str]:

@@ -211,6 +211,11 @@ Answers = Annotated[
     Field(pattern=r"\.(npz|csv|tsv|csv\.gz|tsv\.gz)$"),
     named("a file of answers (.csv, .tsv or .npz; .csv and .tsv perhaps with .gz)"),
 ]
+Attributes = Annotated[
+    str,
+    Field(pattern=r"^pixels$|\.(csv|tsv|csv\.gz|tsv\.gz)$"),
+    named('"pixels" or a table (.csv or .tsv, perhaps with .gz)'),
+]
 Digest = Annotated[
     str, Field(pattern="^[0-9a-f]{64}$"), named("a SHA-256 (64 digits of 0 to 9 and a to f)")
 ]

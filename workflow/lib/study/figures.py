@@ -31,6 +31,14 @@ SECTIONS = {
         "Specialisation",
         "Where two models disagree, the more confident one decides what their ensemble says.",
     ),
+    "updates": (
+        "Updates",
+        "What changes, image by image, where a new model takes the place of an old one.",
+    ),
+    "images": (
+        "Images",
+        "Which images models get wrong together: because they are hard, or because the label is.",
+    ),
     "ensembles": (
         "Greedy ensembles",
         "What is gained by adding models to a strong one, step by step.",
@@ -104,6 +112,7 @@ FIGURES = (
     Figure("figure8", "inconsistency", "Figure 8", has_several, published=True),
     Figure("figure3", "specialisation", "Figure 3", lambda study: study.has_angles),
     Figure("figure4", "specialisation", "Figure 4", lambda study: study.pairs),
+    Figure("flips", "updates", "Flips", lambda study: study.updates),
     Figure(
         "figure5", "ensembles", "Figure 5", lambda study: study.has_logits and study.greedy.bases
     ),

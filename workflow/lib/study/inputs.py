@@ -1,7 +1,8 @@
 """What a study's files hold, against what the study says of them: before any job starts.
 
 The dataset is listed and divided as its job will do it, without decoding an image, and files of
-external outputs are looked at from outside: whether they are there, and of which shape.
+external outputs are looked at from outside: whether they are there, and of which shape. A table of
+attributes is read.
 """
 
 import os
@@ -13,6 +14,7 @@ from workflow.lib.data.kinds import build_manifest
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import HELD, draws_from_training
 from workflow.lib.outputs import formats
+from workflow.lib.outputs.attributes import read_attributes
 from workflow.lib.run.errors import InputError
 from workflow.lib.study.completed import Study
 from workflow.lib.study.load import ConfigurationError
@@ -56,6 +58,12 @@ def find_mistakes(study: Study) -> Iterator[str]:
             yield text + _misspelt(study.dataset.splits)
     if manifest is not None:
         yield from _split_mistakes(study, manifest)
+    table = study.attributes
+    if table not in (None, "pixels") and os.path.isfile(table):
+        try:
+            read_attributes(table, manifest.splits if manifest else None, "test")
+        except InputError as error:
+            yield f"attributes: {error}"
     for key, network in study.networks.items():
         path = network.recipe.get("logits")
         if path and os.path.isfile(path):

@@ -143,7 +143,7 @@ def _only_mistakes(study: Mapping) -> Iterator[Mistake]:
 def _reduced(study: Mapping) -> Mapping:
     """Keep only the models that `only` names, the base and teachers, and what they start from.
 
-    Analyses lose the models that are left out, and pairs with one of them are lost.
+    Analyses lose the models that are left out; pairs and updates with one of them are lost.
     """
     only, models = study.get("only"), study.get("models")
     if not isinstance(only, list) or not isinstance(models, dict):
@@ -166,8 +166,9 @@ def _reduced(study: Mapping) -> Mapping:
     def loses(keys: object) -> bool:
         return isinstance(keys, list) and bool(gone & {*map(str, keys)})
 
-    if isinstance(study.get("pairs"), list):
-        study["pairs"] = [pair for pair in study["pairs"] if not loses(pair)]
+    for name in ("pairs", "updates"):
+        if isinstance(study.get(name), list):
+            study[name] = [pair for pair in study[name] if not loses(pair)]
     if loses(study.get("bases")):
         study["bases"] = [key for key in study["bases"] if key not in gone]
     if isinstance(study.get("ensembles"), dict):

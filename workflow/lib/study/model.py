@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from workflow.lib.study.fields import (
     KEYS_ARE_SLUGS,
+    Attributes,
     ClassGroup,
     Count,
     Distinct,
@@ -308,6 +309,13 @@ class StudyFile(File):
     groups: dict[str, ClassGroup] = {}
     """Named groups of classes, for figure 4: each a list of class names, or the first and the last
     index of a range of classes, in the order of the dataset."""
+    updates: list[Pair[str]] = []
+    """Pairs of an old model and a new one that is to take its place: which images are lost and won,
+    and what both together leave of the lost ones."""
+    attributes: Maybe[Attributes] = None
+    """Attributes of the test images, by which figure 4 and updates are divided beside classes: a
+    table (.csv or .tsv) of image ids and columns of 0 and 1 or of categories; or `pixels`, for
+    brightness, contrast and share of the frame that is filled, each in thirds."""
     greedy: Greedy = Greedy()
     """Greedy ensembles, of figure 5."""
     features: Features = Features()

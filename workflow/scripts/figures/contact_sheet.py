@@ -5,24 +5,18 @@ those that only model 2 does. Below each image stands what both predict; the one
 right.
 """
 
-import textwrap
-
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from workflow.lib.data.arrays import Array
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.show import marks as plots
+from workflow.lib.show.sheets import Block, answered, draw_sheet
 from workflow.lib.show.style import RC
 
 ACROSS = 4  # images side by side in each block
-SIZE = 0.9  # inches, of an image
-TINY = 64  # pixels, up to which pixels are shown as squares
-LETTERS = 16  # that fit below an image
 
 
 @rc_context(RC)
@@ -67,25 +61,17 @@ def contact_sheet(
     shown = choose(rows, number)
     write_table(tsv, shown)
 
-    lines = -(-number // ACROSS)
-    figure = Figure(figsize=(2 * ACROSS * SIZE + 1.1, lines * (SIZE + 0.46) + 0.6))
-    for member, block in zip((1, 2), figure.subfigures(1, 2), strict=True):
+    blocks = []
+    for member in (1, 2):
         outcome = f"only_{member}"
         total = int((rows["outcome"] == outcome).sum())
         name = rows[f"name_{member}"].iloc[0]
         chosen = shown[shown["outcome"] == outcome]
         note = f"its {len(chosen)} most confident of {total:,}" if total else "no image"
-        block.suptitle(f"Only {name} ({member}) is right: {note}", fontsize=8)
-        axes = list(block.subplots(lines, ACROSS, squeeze=False).flat)
-        for ax in axes:
-            ax.set_axis_off()
-        for ax, row in zip(axes, chosen.to_dict("records"), strict=False):
-            draw_image(ax, pixels[[row["row"]]][0], describe(row))
-        # Fixed places: sheets of all pairs have the same layout.
-        height = figure.get_size_inches()[1]
-        ends = {"top": 1 - 0.32 / height, "bottom": 0.56 / height}
-        block.subplots_adjust(left=0.03, right=0.97, wspace=0.22, hspace=0.52, **ends)
-    plots.save(figure, png)
+        texts = [describe(row) for row in chosen.to_dict("records")]
+        title = f"Only {name} ({member}) is right: {note}"
+        blocks.append(Block(title, chosen["row"].tolist(), texts))
+    plots.save(draw_sheet(blocks, pixels, ACROSS, lines=-(-number // ACROSS)), png)
 
 
 def choose(rows: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -120,20 +106,9 @@ def describe(row: dict) -> str:
     """Tell both predictions, the right one with a tick, each on a line of its own or two."""
     lines = []
     for member in (1, 2):
-        tick = " ✓" if row["outcome"] == f"only_{member}" else ""
-        # The tick stays with the last word.
-        text = f"{member}: {row[f'prediction_{member}']}{tick.replace(' ', chr(160))}"
-        lines += textwrap.wrap(text, LETTERS, max_lines=2, placeholder="…")
+        answer, right = row[f"prediction_{member}"], row["outcome"] == f"only_{member}"
+        lines += answered(str(member), answer, right)
     return "\n".join(lines)
-
-
-def draw_image(ax: Axes, pixels: np.ndarray, text: str) -> None:
-    """Draw an image, uint8 of shape (channels, size, size), with text below."""
-    tiny = pixels.shape[-1] <= TINY
-    colours = np.broadcast_to(pixels, (3, *pixels.shape[1:]))  # of grey, too
-    ax.imshow(np.moveaxis(colours, 0, -1), interpolation="nearest" if tiny else "antialiased")
-    below = {"transform": ax.transAxes, "ha": "center", "va": "top"}
-    ax.text(0.5, -0.04, text, fontsize=7, linespacing=1.1, **below)
 
 
 if "snakemake" in globals():

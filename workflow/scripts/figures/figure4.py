@@ -1,10 +1,10 @@
 """Figure 4: in which classes each model of a pair is the more confident, and specialises.
 
-Mean specialisation angle of the test examples of each class, and of each named group of classes,
-with 95 % intervals from Student's t-distribution over examples; where confidences are not known, by
-how much model 1 is right more often, with intervals of paired differences. A coloured marker says
-which model specialises: it is better in the class, and more so than overall (see
-`class_specialisation`).
+Mean specialisation angle of the test examples of each class, of each named group of classes, and by
+attribute, with 95 % intervals from Student's t-distribution over examples; where confidences are
+not known, by how much model 1 is right more often, with intervals of paired differences. A coloured
+marker says which model specialises: it is better in the class, and more so than overall (see
+`workflow.lib.measures.parts`).
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workflow.lib.measures.parts import KINDS
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.show import escape
 from workflow.lib.show import marks as plots
@@ -24,17 +25,17 @@ LABELS = {
     "advantage": "Accuracy of model 1 minus that of model 2 (points)",
 }
 NAMED = 30  # classes that have room for their names
-SLOTS = 12  # columns in the width of the classes' panel, for the groups' one to have as wide ones
+SLOTS = 12  # columns in the width of the classes' panel, for the other ones to have as wide ones
 
 
 @rc_context(RC)
 def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
-    """Draw the mean angle of each class and group, a panel a pair.
+    """Draw the mean angle of each class, group and attribute, a row of panels a pair.
 
     Parameters
     ----------
     table : str
-        Table of specialisation by class.
+        Table of specialisation by class, group and attribute.
     pdf, svg, png, tsv : str
         Figure in three formats and the table that it draws, to write.
     """
@@ -48,24 +49,25 @@ def figure4(*, table: str, pdf: str, svg: str, png: str, tsv: str) -> None:
     if not pairs:
         plots.save_blank("no pairs configured", pdf, svg, png)
         return
-    groups = int((pairs[0]["what"] == "group").sum())
+    counts = pairs[0]["what"].value_counts().to_dict()
+    kinds = [kind for kind in KINDS if kind in counts]
     figure = Figure(figsize=(TEXT_WIDTH, 1.35 * len(pairs) + 0.7), layout="constrained")
     axes = figure.subplots(
         len(pairs),
-        1 + (groups > 0),
+        len(kinds),
         squeeze=False,
         sharex="col",
         sharey=True if confident else "col",
-        width_ratios=[SLOTS, groups] if groups else [1],
+        width_ratios=[SLOTS, *(min(counts[kind], SLOTS) for kind in kinds[1:])],
     )
-    for ax, kind in zip(axes[0], ("class", "group"), strict=False):
+    for ax, kind in zip(axes[0], kinds, strict=True):
         part = rows if confident else rows[rows["what"] == kind]
         ax.set_ylim(find_limits(part, what))
-    for pair, panels in zip(pairs, axes, strict=True):
-        draw_classes(panels[0], pair[pair["what"] == "class"], what)
-        add_key(panels[0], pair)
-        if groups:
-            draw_groups(panels[1], pair[pair["what"] == "group"], what)
+    for pair, (first, *others) in zip(pairs, axes, strict=True):
+        draw_classes(first, pair[pair["what"] == "class"], what)
+        add_key(first, pair)
+        for ax, kind in zip(others, kinds[1:], strict=True):
+            draw_groups(ax, pair[pair["what"] == kind], what)
     figure.supylabel(LABELS[what], fontsize=RC["axes.labelsize"])
     plots.save(figure, pdf, svg, png)
 
@@ -99,7 +101,7 @@ def draw_classes(ax: Axes, classes: pd.DataFrame, what: str) -> None:
 
 
 def draw_groups(ax: Axes, groups: pd.DataFrame, what: str) -> None:
-    """Draw each group of a pair as the band of its interval, with its mean."""
+    """Draw each group or attribute of a pair as the band of its interval, with its mean."""
     x, low = np.arange(len(groups)), groups[f"{what}_low"]
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1)
     band = {"color": PALE, "alpha": 0.7, "linewidth": 0, "zorder": 2}
