@@ -1,4 +1,4 @@
-"""Corruptions: what each does to pixels by hand, and that nothing but image, id and seed matters."""
+"""Corruptions: what each does to pixels by hand, and that image, id and seed alone matter."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
