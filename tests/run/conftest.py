@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.voc import write_annotation, write_sets
-from workflow.lib.data import voc
+from workflow.lib.data import fashion_mnist, voc
 from workflow.lib.models import networks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,7 @@ class Checkout:
             if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, path / name)
+        write_other_images(path)
         return cls(path)
 
     def snakemake(self, *arguments: str, study: str | None = SMALL) -> subprocess.CompletedProcess:
@@ -70,6 +71,23 @@ class Checkout:
         text = (self.path / name).read_text()
         assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
         (self.path / name).write_text(text.replace(old, new))
+
+
+def write_other_images(path: Path) -> None:
+    """Make what the small study's further test sets are of: some shoes, and other labels."""
+    names, whole = fashion_mnist.read(str(path / "resources/fashion-mnist"), {})
+    test, open_image = whole["test"], fashion_mnist.opener(str(path / "resources/fashion-mnist"))
+    for label in (5, 7, 9):  # sandal, sneaker, ankle boot
+        place = path / "shoes" / names[label]
+        place.mkdir(parents=True)
+        for row in np.flatnonzero(test.labels == label)[:60]:
+            ImageOps.mirror(open_image(test.ids[row])).save(place / f"{row:05d}.png")
+    lines = ["id,label"]
+    for row in range(0, 4000, 2):
+        lines.append(f"{test.ids[row]},{names[test.labels[row]]}")
+        if row % 10 == 0:  # a shirt is a top, too
+            lines.append(f"{test.ids[row]},{names[(test.labels[row] + 6) % 10]}")
+    (path / "second-look.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,14 @@ DRAWN = {
     **once("figure1", "figure2", "figure8", "report"),
     **once("paper_figure1", "paper_figure2", "paper_figure8", "paper_report"),
     **once("figure3", "figure4", "figure5", "figure6", "figure7", "pareto", "sensitivity"),
-    **once("contact_sheet", "map", "clusters", "nats", "risk"),
+    **once("contact_sheet", "map", "clusters", "nats", "risk", "shift", "effective"),
 }
 AFTER_VARIANTS = once("sensitivity", "report")
 FOUND = once("findings", "summary", "report")
+SETS = 3  # further test sets
+ROBUST = once("robustness", "shift", "effective", "summary", "report")
+PAIRS_ON_SETS = {"pairs_on_set": SETS, **ROBUST}
+SCORES_ON_SETS = {"scores_on_set": SETS, **ROBUST}
 MAPS = once("distances", "map", "clusters")
 ADDED = {**once("added", "nats"), **FOUND}
 AFTER_PAIRS = {
@@ -31,22 +35,31 @@ AFTER_PAIRS = {
     **once("comparison", "figure1", "figure2", "figure8", "combined", "figure6", "transfer"),
     **once("figure7", "tables", "summary", "variants", *ADDED),
     **AFTER_VARIANTS,
+    **PAIRS_ON_SETS,
 }
 SPECIALISATION = once(
     "specialisation", "angles", "class_specialisation", "contact_sheet", "figure3", "figure4",
     "report",
 )  # fmt: skip
-RECOMMENDATIONS = {**once("recommendations", "pareto", "uncertainty", "risk", "card"), **FOUND}
+RECOMMENDATIONS = {**once("recommendations", "pareto", "uncertainty", "risk", "card"), **FOUND,
+                   **ROBUST}  # fmt: skip
 SELECTED = {
     **once("selection", "weights", "scores", "cascades", "tables", "variants"),
     **ADDED,
     **RECOMMENDATIONS,
     **AFTER_VARIANTS,
+    **SCORES_ON_SETS,
+    "cascades_on_set": SETS,
 }
 GREEDY = {**once("greedy", "figure5", "variants"), **AFTER_VARIANTS}
 NAMED = {"pairs": 1, **AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **GREEDY}
 COUNTED = {**once("counts", "pair_classes"), **SELECTED, **NAMED}
-AGGREGATES = {**once("calibration", "calibration_on_test", "weaker"), **COUNTED}
+AGGREGATES = {**once("calibration", "calibration_on_test", "weaker"), **COUNTED,
+              "counts_on_set": SETS}  # fmt: skip
+ON_ONE_SET = {
+    **once("test_set", "counts_on_set", "pairs_on_set", "scores_on_set", "cascades_on_set"),
+    **ROBUST,
+}
 
 
 def test_nothing_after_a_finished_run(finished):
@@ -136,6 +149,40 @@ def test_only_what_follows_runs_after(checkout, name, old, new, jobs):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     assert checkout.planned() == jobs
+
+
+def test_another_test_set_computes_nothing_else(checkout):
+    checkout.edit(
+        SMALL, "  second-look: {", "  blur: {corruption: blur, severity: 5}\n  second-look: {"
+    )
+    planned = checkout.planned()
+    geometries = planned.pop("images_of_set")
+    assert geometries > 0
+    assert planned == {**ON_ONE_SET, "extract_set": 1}
+
+
+def test_labels_of_a_test_set_reach_no_fit(checkout):
+    table = checkout.path / "second-look.csv"
+    first, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([first, *rows[1:]]) + "\n")
+    assert checkout.planned() == ON_ONE_SET
+    # What is asked again of its labels is read by no rule but those of test sets.
+    rules = (checkout.path / "workflow/rules").glob("*.smk")
+    readers = {p.name for p in rules if "<results>/test_sets/" in p.read_text()}
+    assert readers == {"test_sets.smk"}
+
+
+def test_a_model_that_joins_is_the_only_one_that_a_test_set_runs(checkout):
+    checkout.edit(SMALL, "  high: {", "  narrow: {category: hparam, seed: 8, shift: 0}\n  high: {")
+    outputs = checkout.path / "results/small/test_sets/noise/outputs"
+    place = "results/small/test_sets/noise/outputs/narrow/test.h5"
+    with h5py.File(outputs / "base/test.h5") as file:
+        before = file["logits"][:]
+    checkout.run(place)
+    log = (checkout.path / "results/small/logs/extract_set/noise.log").read_text()
+    assert log.count("resuming at image 500 of 500") == len(list(outputs.iterdir())) - 1
+    with h5py.File(outputs / "base/test.h5") as file:
+        np.testing.assert_array_equal(file["logits"][:], before)
 
 
 def test_a_change_of_an_image_file_is_noticed_and_its_touch_is_not(tmp_path, folder_study):

@@ -63,6 +63,7 @@ rule summary:
     """Say with numbers what the study found, and which of the paper's claims hold in it."""
     input:
         findings="<results>/findings.tsv" if "novelty" in STUDY.tables else [],
+        holds="<results>/holds.tsv" if STUDY.test_sets else [],
         pairs="<results>/pairs.tsv",
         models="<results>/models.tsv",
         answers="<results>/answers.npz" if not STUDY.published else [],
@@ -116,6 +117,7 @@ rule report:
                 "novelty",
                 "recommendations",
                 "uncertainty",
+                *(["robustness"] if STUDY.test_sets else []),
             ],
         ),
         tables=[

@@ -208,7 +208,7 @@ class _Study:
             members, then = pairs[p[i]], lib.THEN[k[i]]
             a, b = members
             e = groups.index(members)
-            after = _stage(joined[1], e, b, then)
+            after = stage_of(joined[1], e, b, then)
             stages = lib.stages_of(last, members, [after])
             stage, _ = lib.run(stages, self.macs[list(members)], [rows.at[i, "thresholds"]])
             right = np.where(stage == 0, stages.right[0], stages.right[1])
@@ -234,7 +234,7 @@ class _Study:
                     }
                 )
             )
-            before = lib.stages_of(joined[0].alone, members, [_stage(joined[0], e, b, then)])
+            before = lib.stages_of(joined[0].alone, members, [stage_of(joined[0], e, b, then)])
             row, line = self.windows(before, stages, members, then)
             windows.append(row)
             lines.append(line)
@@ -291,7 +291,9 @@ class _Study:
         for e, members in enumerate(groups):
             costs = self.macs[list(members)]
             before, after = (
-                lib.stages_of(own.alone, members, [_stage(own, e), _stage(own, e + len(groups))])
+                lib.stages_of(
+                    own.alone, members, [stage_of(own, e), stage_of(own, e + len(groups))]
+                )
                 for own in joined
             )
             grids = [
@@ -347,7 +349,7 @@ class _Study:
         members = tuple(self.models.index(key) for key in best["models"].split(JOIN))
         joined = self.combined(self.after, [members])
         alone, last = joined.alone, members[1]
-        stages = lib.stages_of(alone, members, [_stage(joined, 0, last, best["then"])])
+        stages = lib.stages_of(alone, members, [stage_of(joined, 0, last, best["then"])])
         stage, _ = lib.run(stages, self.macs[list(members)], [float(best["thresholds"])])
         here = stage, np.arange(len(stage))
         briers = alone.losses[last, 1] if best["then"] == "larger" else joined.losses[0, 0, 1]
@@ -396,7 +398,7 @@ class _Study:
         return combine(logits, groups, weights, np.arange(examples), examples, threads=self.threads)
 
 
-def _stage(joined: Combined, e: int, last: int | None = None, then: str = "ensemble") -> tuple:
+def stage_of(joined: Combined, e: int, last: int | None = None, then: str = "ensemble") -> tuple:
     """Who is right, how sure, and the loss: of an ensemble, or of its last member alone."""
     if then == "larger":
         alone = joined.alone

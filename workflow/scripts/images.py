@@ -3,8 +3,8 @@
 import json
 
 from workflow.lib.data.images import prepare
-from workflow.lib.data.kinds import Decoder
 from workflow.lib.data.manifest import Manifest
+from workflow.lib.data.test_sets import decoder
 
 
 def images(
@@ -16,6 +16,7 @@ def images(
     split: str,
     code: list[str],
     threads: int,
+    test_set: dict | None = None,
 ) -> None:
     """Write the images of a split as one array.
 
@@ -33,11 +34,13 @@ def images(
     code : list of str
         The rule's fingerprint: what was interrupted under other code starts over.
     threads : int
+    test_set : dict, optional
+        What a further test set is made of; see `build_test_set`.
     """
     mode = "L" if geometry["channels"] == 1 else "RGB"
-    decode = Decoder(dataset["kind"], dataset["path"], mode)
+    decode = decoder(test_set or dataset, dataset, mode)
     table = Manifest.read(manifest)
-    identity = json.dumps([dataset, table.source, code])
+    identity = json.dumps([dataset, test_set, table.source, code])
     prepare(decode, table.split(split).ids, geometry, array, threads, identity)
 
 

@@ -5,6 +5,8 @@ negative log-likelihood on the split that everything was fitted on; and of likel
 score the mean of the members', which is the ensemble's plus what its members' diversity takes off.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -26,6 +28,7 @@ from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.progress import Progress
 
 POINTS = 200  # of a curve
+LOSSES = ("nll", "brier")
 
 
 def scores(
@@ -40,6 +43,8 @@ def scores(
     models: list[str],
     split: str,
     threads: int,
+    held: str | Sequence[str] = (),
+    name: str | None = None,
 ) -> None:
     """Write a table of scores, and one of risk by coverage.
 
@@ -66,13 +71,19 @@ def scores(
         combination that they are selected by (`selected_by`), each under the one to take.
     models : list of str
     split : str
-        Also the name of the test set.
     threads : int
+    held : str, optional
+        Manifest whose split the outputs files are of, where these hold more images.
+    name : str, optional
+        Of the test set; by default, that of the split.
     """
     examples = Manifest.read(manifest).splits[split]
+    whole = Manifest.read(held).splits[split] if isinstance(held, str) else None
     temperatures = read_table(calibration).set_index("model")["temperature"][models]
     fitted = read_table(weights)
     place = {key: number for number, key in enumerate(models)}
+    fitted = fitted[[place.keys() >= {*own.split(JOIN)} for own in fitted["models"]]]
+    fitted = fitted.reset_index(drop=True)
     ensembles = [tuple(place[key] for key in own.split(JOIN)) for own in fitted["models"]]
     values = [np.array(own.split(), np.float64) for own in fitted["weights"].astype(str)]
     group = groups(len(examples.labels))
@@ -82,18 +93,20 @@ def scores(
     parts = cut(len(ensembles), len(examples.labels))
     progress = Progress(len(examples.labels) * len(parts), "images")
     found = np.empty((len(ensembles), len(COMBINATIONS), len(SCORES), 1 + GROUPS))
-    with Logits.open(outputs, examples, temperatures.to_numpy(), models) as logits:
+    with Logits.open(outputs, examples, temperatures.to_numpy(), models, whole) as logits:
         for part in parts:
             own, fits = [ensembles[e] for e in part], [values[e] for e in part]
             combined = combine(
                 logits, own, fits, group, GROUPS, threads=threads, progress=progress.advance
             )
-            found[part] = score_all(combined, group, examples.labels, threads=threads)
+            found[part] = score_all(combined, group, logits, threads=threads)
             del combined
         own, fits = [ensembles[e] for e in shown], [values[e] for e in shown]
         best = combine(logits, own, fits, group, GROUPS, threads=threads)
     rows = describe(fitted, ensembles, found, len(examples.labels), place)
-    write_table(table, rows.assign(test=split)[ORDER], float_format="%.9g")
+    if examples.also is not None:  # of several right labels, none is the one to be likely
+        rows = rows[~rows["score"].isin(LOSSES)]
+    write_table(table, rows.assign(test=name or split)[ORDER], float_format="%.9g")
     write_table(risks, curves(fitted, shown, best, first))
 
 

@@ -39,6 +39,7 @@ def summary(
     title: str,
     combination: str,
     bases: list[str],
+    holds: str | Sequence[str] = (),
 ) -> None:
     """Write the claims as a table, and a page of the findings and the claims.
 
@@ -63,6 +64,8 @@ def summary(
         Which combination of several models to take.
     bases : list of str
         Keys of the models that each serve as the base; none for the one base of published numbers.
+    holds : str or empty list
+        Table of what holds on further test sets.
     """
     compared = compare(read_table(pairs), combination, claims.COLUMNS, bases)
     known = _answers(answers, manifest)
@@ -90,8 +93,9 @@ def summary(
     columns = [field.name for field in fields(Claim)]
     write_table(tsv, pd.DataFrame(judged, columns=columns))
     told = None if isinstance(findings, list) else read_table(findings)
+    elsewhere = read_table(holds) if isinstance(holds, str) else None
     with replacing(md) as part:
-        text = page(judged, title or study, combination, told)
+        text = page(judged, title or study, combination, told, elsewhere)
         part.write_text(text, encoding="utf-8")
 
 
@@ -104,7 +108,11 @@ def _answers(answers: str | list[str], manifest: str | list[str]) -> Answers | N
 
 
 def page(
-    found: list[Claim], title: str, combination: str, answers: pd.DataFrame | None = None
+    found: list[Claim],
+    title: str,
+    combination: str,
+    answers: pd.DataFrame | None = None,
+    elsewhere: pd.DataFrame | None = None,
 ) -> str:
     """Write the findings and the claims as Markdown.
 
@@ -117,6 +125,8 @@ def page(
         Which combination of several models they are of.
     answers : DataFrame
         `question`, `answer` and `detail`.
+    elsewhere : DataFrame
+        What holds on further test sets, as `robustness` writes it.
     """
     means = {
         "unstated": "",
@@ -149,7 +159,42 @@ def page(
     ]
     for claim in found:
         lines += [f"**{WORDS[claim.holds]}: {claim.claim}** {markdown(claim.evidence)}", ""]
+    if elsewhere is not None and len(elsewhere):
+        lines += on_other_images(elsewhere)
     return "\n".join(lines)
+
+
+ASKED = {
+    "inconsistency": "The more a model's training differs, the more its errors differ",
+    "improvement": "What is gained grows with inconsistency, beyond a constant conversion rate",
+}
+"""The claims that are asked again on each test set."""
+
+
+def on_other_images(holds: pd.DataFrame) -> list[str]:
+    """Say which of the first claims hold on each further test set: lines of Markdown."""
+    lines = [
+        "## What holds on other images",
+        "",
+        "The same questions on each further test set, corrected for all of them together; in "
+        "brackets the number on the images that the test set is compared with.",
+        "",
+        f"| Test set | {' | '.join(ASKED.values())} |",
+        "| --- | --- | --- |",
+    ]
+    for name, own in holds.groupby("test", sort=False):
+        by = own.set_index("question")
+        cells = [
+            f"**{WORDS[by['holds'][key]]}**: {by['value'][key]:.2f} ({by['clean'][key]:.2f})"
+            if key in by.index
+            else "–"
+            for key in ASKED
+        ]
+        lines.append(f"| {markdown(str(name))} | {' | '.join(cells)} |".replace("-0.", "−0."))
+    lines.append("")
+    for name, own in holds[holds["question"] == "inconsistency"].groupby("test", sort=False):
+        lines += [f"**{markdown(str(name))}.** {markdown(own['evidence'].iloc[0])}", ""]
+    return lines
 
 
 def _p(p: float) -> str:

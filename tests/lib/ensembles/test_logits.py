@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tests.lib.ensembles.dense import models_that_agree
+from workflow.lib.data.splits import Split
 from workflow.lib.ensembles.greedy import read_candidates
 from workflow.lib.ensembles.logits import Logits, PerThread, runs, stream
 from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.ensembles.score import score_ensembles
 from workflow.lib.ensembles.triples import count_triples
+from workflow.lib.outputs import store
 from workflow.lib.run.errors import InputError
 
 NAMES = ["first", "second", "third"]
@@ -83,3 +85,24 @@ def test_rows_of_a_run_are_those_asked_for():
     logits = Logits(*models_that_agree(2, 40, 3))
     rows = np.array([5, 6, 11])
     np.testing.assert_array_equal(logits.scattered(1, rows), logits.arrays[1][rows])
+
+
+def test_a_part_of_a_file_is_its_rows_and_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    held = Split(np.array([f"i{n}" for n in range(40)]), rng.integers(0, 6, 40))
+    values = rng.normal(size=(40, 6)).astype(np.float32)
+    path = tmp_path / "model" / "test.h5"
+    store.write(path, held, lambda rows: (values[rows], None), {"model": "model"})
+    kept = np.array([1, 2, 5])
+    rows = np.array([30, 3, 4, 17])
+    some = Split(held.ids[rows], np.array([5, 1, 0, 2]), np.array([[1], [-1], [2], [-1]]), kept)
+    with Logits.open([path], some, [1.0], ["model"], held) as logits:
+        assert logits.shape == (1, 4, 3)
+        np.testing.assert_array_equal(logits.read(0, slice(0, 4)), values[rows][:, kept])
+        np.testing.assert_array_equal(logits.read(0, slice(1, 3)), values[rows][1:3][:, kept])
+        # 5 and 1 are the third and the first of those kept; 0 is not, so 2 comes first.
+        np.testing.assert_array_equal(logits.accepted, [[2, 0], [0, -1], [1, -1], [1, -1]])
+        np.testing.assert_array_equal(logits.labels, [2, 0, 1, 1])
+        assert logits.right(np.array([[0, 1, 2, 1]])).tolist() == [[True, False, False, True]]
+    with Logits.open([path], held, [1.0], ["model"]) as logits:
+        np.testing.assert_array_equal(logits.read(0, slice(0, 40)), values)

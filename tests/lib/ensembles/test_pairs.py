@@ -11,6 +11,7 @@ from tests.lib.ensembles.dense import member_scores, models_that_agree
 from workflow.lib.ensembles.combine import COMBINATIONS
 from workflow.lib.ensembles.logits import Logits, stream
 from workflow.lib.ensembles.pairs import PairCounter, count_pairs, pair_classes
+from workflow.lib.ensembles.whole import combine
 
 pytestmark = pytest.mark.numeric
 
@@ -75,6 +76,42 @@ def test_equals_the_dense_answer_among_ties():
 def test_equals_the_dense_answer_for_near_duplicates():
     logits, labels, temperatures = models_that_agree(4, 500, 100, noise=1e-4)
     check(logits, labels, np.full(4, temperatures[0]))
+
+
+def test_several_right_labels_equal_the_dense_answer():
+    logits, labels, temperatures = models_that_agree(4, 900, 9)
+    rng = np.random.default_rng(3)
+    accepted = np.stack([labels, rng.integers(-1, 9, 900), rng.integers(-1, 9, 900)], axis=1)
+    for column in (1, 2):  # each label once
+        again = (accepted[:, column, None] == accepted[:, :column]).any(axis=1)
+        accepted[again, column] = -1
+    data = Logits(logits, accepted, temperatures)
+    counts = count_pairs(data, threads=2)
+    combined = combine(
+        data, [(a, b) for a in range(4) for b in range(a + 1, 4)], [np.ones(2)] * 6,
+        np.zeros(900, int), 1,
+    )  # fmt: skip
+
+    def holds(top):
+        return (top[:, None] == accepted).any(axis=1)
+
+    right = np.array([holds(x.argmax(1)) for x in logits])
+    np.testing.assert_array_equal(counts.both_right, right.astype(int) @ right.T.astype(int))
+    np.testing.assert_array_equal(combined.alone.right, right)
+    lost = 0
+    for kind, name in enumerate(COMBINATIONS):
+        scores = member_scores(logits, temperatures, name)
+        for pair, (a, b) in enumerate(combined.ensembles):
+            ensemble = holds((scores[a] + scores[b]).argmax(1))
+            np.testing.assert_array_equal(combined.right[pair, kind], ensemble)
+            both, neither = right[a] & right[b], ~right[a] & ~right[b]
+            lost += (both & ~ensemble).sum()
+            gained = (ensemble & neither).sum() - (~ensemble & both).sum()
+            assert counts.rescued[name][a, b] == gained
+            assert counts.converted[name][a, b] == (ensemble & (right[a] ^ right[b])).sum()
+            whole = counts.both_right + counts.converted[name] + counts.rescued[name]
+            assert whole[a, b] == ensemble.sum()
+    assert lost > 0  # both right by different labels, and their ensemble by none
 
 
 def test_a_pair_worked_out_by_hand():

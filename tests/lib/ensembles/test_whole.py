@@ -219,7 +219,7 @@ def scored(models=4, examples=400, classes=6):
     logits = Logits(*data)
     weights = fit_weights(logits, ensembles)
     combined = combine(logits, ensembles, weights.values, group, GROUPS)
-    return data, ensembles, combined, score_all(combined, group, data[1], threads=2)
+    return data, ensembles, combined, score_all(combined, group, logits, threads=2)
 
 
 def test_scores_of_all_combinations():

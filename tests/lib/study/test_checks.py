@@ -49,6 +49,50 @@ MISTAKES = [
         "models.zero.macs: must be above 0, not 0",
     ),
     (
+        {"test_sets": {"v2": {}}},
+        "test_sets.v2: must have one of kind, labels, corruption: what this test set is; "
+        "the key is missing",
+    ),
+    (
+        {"test_sets": {"v2": {"kind": "imagenet", "path": "v2", "labels": "real.json"}}},
+        "test_sets.v2: must have one of kind, labels, corruption: what this test set is; "
+        "not kind and labels",
+    ),
+    (
+        {"test_sets": {"v2": {"kind": "imagenet"}}},
+        "test_sets.v2.path: the key is missing; kind needs it",
+    ),
+    (
+        {"test_sets": {"noise": {"corruption": "gaussian-noise"}}},
+        "test_sets.noise.severity: the key is missing; corruption needs it",
+    ),
+    (
+        {"test_sets": {"noise": {"corruption": "gausian-noise", "severity": 1}}},
+        "test_sets.noise.corruption: must be one of gaussian-noise, shot-noise, blur, contrast, "
+        'brightness, pixelate, jpeg, not "gausian-noise"; did you mean "gaussian-noise"?',
+    ),
+    (
+        {"test_sets": {"noise": {"corruption": "jpeg", "severity": 6}}},
+        "test_sets.noise.severity: must be at most 5, not 6",
+    ),
+    (
+        {"test_sets": {"noise": {"corruption": "jpeg", "severity": 1, "sevrity": 2}}},
+        'test_sets.noise.sevrity: unknown key; did you mean "severity"?',
+    ),
+    (
+        {"test_sets": {"real": {"labels": "real.json", "images": 100}}},
+        "test_sets.real.images: has no effect beside labels",
+    ),
+    (
+        {"test_sets": {"clean": {"labels": "real.json"}}},
+        "test_sets.clean: the name is that of the study's own images; choose another",
+    ),
+    (
+        {"test_sets": {"My set": {"labels": "real.json"}}},
+        'test_sets.My set: "My set" is not a slug (up to 100 small letters, digits and single '
+        'hyphens, such as "resnet-50")',
+    ),
+    (
         {"groups": {"few": [9, 2]}},
         "groups.few: must go from the first to the last class, not [9, 2]",
     ),

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from workflow.lib.ensembles.dense import top_of_pair
+from workflow.lib.ensembles.kernels import accepts
 from workflow.lib.ensembles.logits import Logits, in_threads
 from workflow.lib.ensembles.whole import Alone, read_blocks
 
@@ -97,7 +98,7 @@ def count_cascades(
     parts = [part for part in np.array_split(np.arange(len(places)), threads) if len(part)]
     parts = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
     for block in read_blocks(logits, threads, memory, whole=True, pairs=False):
-        labels = logits.labels[block.rows]
+        labels, accepted = logits.labels[block.rows], logits.accepted[block.rows]
         place = np.array(
             [np.searchsorted(own, row, side="right")
              for own, row in zip(grid, 1 / block.sums, strict=True)]
@@ -108,7 +109,7 @@ def count_cascades(
         by_row = (
             np.ascontiguousarray(a.T) for a in (place, nll, np.exp(-nll), block.order[..., 0])
         )
-        arrays = block.exponentials, block.sums, block.order, labels, *by_row
+        arrays = block.exponentials, block.sums, block.order, accepted, *by_row
         jobs = [
             (*arrays, places[part], images[part], first[part], right[part], losses[part])
             for part in parts
@@ -122,20 +123,20 @@ def count_cascades(
 def _count(exponentials, sums, order, labels, place, nll, own, tops, pairs, images, first, right,
            losses):  # fmt: skip
     for row in range(len(labels)):
-        label = labels[row]
+        own_labels = labels[row]
         for p in range(len(pairs)):
             a, b = pairs[p, 0], pairs[p, 1]
             at = place[row, a]
             top = tops[row, a]
             images[p, at] += 1
-            first[p, at] += top == label
-            right[p, 1, at] += tops[row, b] == label
+            first[p, at] += accepts(own_labels, top)
+            right[p, 1, at] += accepts(own_labels, tops[row, b])
             if top != tops[row, b]:
                 top = top_of_pair(
                     exponentials[a, row], exponentials[b, row], order[a, row], order[b, row],
                     sums[a, row], sums[b, row],
                 )  # fmt: skip
-            right[p, 0, at] += top == label
+            right[p, 0, at] += accepts(own_labels, top)
             losses[p, 0, at] += nll[row, a]
             losses[p, 1, at] -= np.log(max((own[row, a] + own[row, b]) / 2, 1e-320))
             losses[p, 2, at] += nll[row, b]

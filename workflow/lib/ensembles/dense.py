@@ -10,6 +10,8 @@ digits.
 import numba
 import numpy as np
 
+from workflow.lib.ensembles.kernels import accepts
+
 KINDS = ("probability", "logit", "weighted")
 """The combinations computed here, in the order of the arrays that are filled in."""
 
@@ -209,7 +211,9 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
         Sums of the exponentials and of their squares.
     order : ndarray of int64, shape (models, rows, kept)
         Sorted classes.
-    labels, group : ndarray of int64, shape (rows,)
+    labels : ndarray of int64, shape (rows, most)
+        The right labels of each image, -1 where there are no more. Losses are those of the first.
+    group : ndarray of int64, shape (rows,)
     members, ends : ndarray of int64
         The members of all ensembles, one after the other, and where each one's end.
     weights : ndarray of float64, like `members`
@@ -223,7 +227,8 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
     values, result = np.empty(classes), np.empty(classes)
     powers = np.empty(classes, np.int64)
     for row in range(len(labels)):
-        label = labels[row]
+        accepted = labels[row]
+        label = accepted[0]
         start = 0
         for e in range(len(ends)):
             end = ends[e]
@@ -242,7 +247,7 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                     own = (first[label] / sum_a + second[label] / sum_b) / 2
                     norm = squares[a, row] / sum_a**2 + squares[b, row] / sum_b**2
                     norm = (norm + 2 * square / (sum_a * sum_b)) / 4
-                    note(e, 0, row, place == label, np.log(top), np.log(max(own, 1e-320)), own,
+                    note(e, 0, row, place, accepted, np.log(top), np.log(max(own, 1e-320)), own,
                          norm, group[row], right, log_confidence, losses)  # fmt: skip
                     # Logits.
                     first, second = scaled[a, row], scaled[b, row]
@@ -250,7 +255,7 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                     zed_log = np.log(zed)
                     top = (first[place] + second[place]) / 2 - zed_log
                     own = (first[label] + second[label]) / 2 - zed_log
-                    note(e, 1, row, place == label, top, own, np.exp(own), square / zed**2,
+                    note(e, 1, row, place, accepted, top, own, np.exp(own), square / zed**2,
                          group[row], right, log_confidence, losses)  # fmt: skip
             if not done:
                 values[:] = 0
@@ -260,7 +265,7 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                         values[c] += exponentials[model, row, c] / sums[model, row]
                 top, place = largest(values)
                 top, own = top / size, values[label] / size
-                note(e, 0, row, place == label, np.log(top), np.log(max(own, 1e-320)), own,
+                note(e, 0, row, place, accepted, np.log(top), np.log(max(own, 1e-320)), own,
                      product(values, values) / size**2, group[row], right, log_confidence,
                      losses)  # fmt: skip
                 values[:] = 0
@@ -270,7 +275,7 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                 top, place = largest(values)
                 for c in range(classes):
                     values[c] = (values[c] - top) / size
-                softmax(e, 1, row, place, label, values, powers, result, group[row], right,
+                softmax(e, 1, row, place, accepted, values, powers, result, group[row], right,
                         log_confidence, losses)  # fmt: skip
             if size == 2:
                 first, second = scaled[members[start], row], scaled[members[start + 1], row]
@@ -287,7 +292,7 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                 rest, square = scaled_sums(result, powers.view(np.float64))
                 zed_log = np.log1p(rest)
                 own = one * first[label] + two * second[label] - top - zed_log
-                note(e, 2, row, place == label, -zed_log, own, np.exp(own),
+                note(e, 2, row, place, accepted, -zed_log, own, np.exp(own),
                      (1 + square) / (1 + rest) ** 2, group[row], right, log_confidence,
                      losses)  # fmt: skip
             else:
@@ -297,13 +302,13 @@ def combine(scaled, exponentials, roots, sums, squares, order, labels, members, 
                 top, place = largest(values)
                 for c in range(classes):
                     values[c] -= top
-                softmax(e, 2, row, place, label, values, powers, result, group[row], right,
+                softmax(e, 2, row, place, accepted, values, powers, result, group[row], right,
                         log_confidence, losses)  # fmt: skip
             start = end
 
 
 @compiled
-def softmax(e, kind, row, place, label, values, powers, result, group, right, log_confidence,
+def softmax(e, kind, row, place, accepted, values, powers, result, group, right, log_confidence,
             losses):  # fmt: skip
     """Note an answer from logits whose largest, at `place`, is 0."""
     exponentials_of(values, powers, result)
@@ -311,15 +316,16 @@ def softmax(e, kind, row, place, label, values, powers, result, group, right, lo
     result[place] = 0.0
     rest, square = total(result), product(result, result)
     zed_log = np.log1p(rest)
-    own = values[label] - zed_log
-    note(e, kind, row, place == label, -zed_log, own, np.exp(own), (1 + square) / (1 + rest) ** 2,
+    own = values[accepted[0]] - zed_log
+    note(e, kind, row, place, accepted, -zed_log, own, np.exp(own), (1 + square) / (1 + rest) ** 2,
          group, right, log_confidence, losses)  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def note(e, kind, row, is_right, top, log_own, own, square, group, right, log_confidence, losses):
+def note(e, kind, row, place, accepted, top, log_own, own, square, group, right, log_confidence,
+         losses):  # fmt: skip
     """Put an answer into the arrays of `combine`."""
-    right[e, kind, row] = is_right
+    right[e, kind, row] = accepts(accepted, place)
     log_confidence[e, kind, row] = min(top, 0.0)
     losses[e, kind, 0, group] -= log_own
     losses[e, kind, 1, group] += square + 1 - 2 * own

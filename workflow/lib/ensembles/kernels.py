@@ -85,6 +85,15 @@ def sort_rows(block, start, classes, values):
             sort_row(block[model, start + row], classes[model, row], values[model, row])
 
 
+@numba.njit(nogil=True, cache=True, inline="always")
+def accepts(labels, answer):
+    """Whether an answer is among the right labels of an image; -1 stands for none."""
+    for label in labels:  # noqa: SIM110  (which Numba does not compile)
+        if label == answer:
+            return True
+    return False
+
+
 @compiled
 def compare(values, start, candidates, exponentials, sums, temperatures, labels, gained):
     """Find which pairs are right together though not both alone.
@@ -98,44 +107,57 @@ def compare(values, start, candidates, exponentials, sums, temperatures, labels,
     exponentials, sums : ndarray of float64, shapes (models, rows, classes) and (models, rows)
         Numerators and denominators of the calibrated softmax.
     temperatures : ndarray of float64, shape (models,)
-    labels : ndarray of int64, shape (rows,)
+    labels : ndarray of int64, shape (rows, most)
+        The right labels of each image, -1 where there are no more.
     gained : ndarray of int64, shape (2, 2, models, models)
         Added to, above the diagonal, for the means of probabilities and of logits: examples that
         exactly one of a pair gets right and their ensemble too, and examples that both get wrong
-        and their ensemble gets right.
+        and their ensemble gets right. Where there are several right labels, both may be right by
+        different ones and their ensemble wrong: such an example is taken off the latter.
     """
     models, rows, _ = exponentials.shape
     count = candidates.shape[2]
     # The sorted candidates' scores, and the label's, for both means.
     scores = np.empty((2, models, count))
-    own = np.empty((2, models))
+    most = labels.shape[1]
+    own = np.empty((2, models, most))
     for row in range(rows):
         at = start + row
-        label = labels[row]
         for model in range(models):
             for place in range(count):
                 c = candidates[model, row, place]
                 scores[0, model, place] = exponentials[model, row, c] / sums[model, row]
                 scores[1, model, place] = values[model, at, c] / temperatures[model]
-            own[0, model] = exponentials[model, row, label] / sums[model, row]
-            own[1, model] = values[model, at, label] / temperatures[model]
+            for i in range(most):
+                label = labels[row, i]
+                if label >= 0:
+                    own[0, model, i] = exponentials[model, row, label] / sums[model, row]
+                    own[1, model, i] = values[model, at, label] / temperatures[model]
         for a in range(models):
             for b in range(a + 1, models):
                 first, second = candidates[a, row], candidates[b, row]
-                inconsistent = (first[0] == label) != (second[0] == label)
                 # With one top class for both, it is the ensemble's: no score is above the sum of
                 # both highest, and among equals it has the lowest index for both.
-                if not inconsistent and first[0] == second[0]:
+                if first[0] == second[0]:
                     continue
+                right = accepts(labels[row], first[0])
+                inconsistent = right != accepts(labels[row], second[0])
                 kind = 0 if inconsistent else 1
+                lost = right and not inconsistent
                 one = first, scores[0, a], exponentials[a, row], sums[a, row]
                 other = second, scores[0, b], exponentials[b, row], sums[b, row]
-                if label_wins(label, own[0, a] + own[0, b], one, other):
-                    gained[kind, 0, a, b] += 1
+                gained[kind, 0, a, b] -= lost
+                for i in range(most):
+                    label = labels[row, i]
+                    if label >= 0 and label_wins(label, own[0, a, i] + own[0, b, i], one, other):
+                        gained[kind, 0, a, b] += 1
                 one = first, scores[1, a], values[a, at], temperatures[a]
                 other = second, scores[1, b], values[b, at], temperatures[b]
-                if label_wins(label, own[1, a] + own[1, b], one, other):
-                    gained[kind, 1, a, b] += 1
+                gained[kind, 1, a, b] -= lost
+                for i in range(most):
+                    label = labels[row, i]
+                    if label >= 0 and label_wins(label, own[1, a, i] + own[1, b, i], one, other):
+                        gained[kind, 1, a, b] += 1
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

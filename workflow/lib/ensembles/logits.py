@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from queue import SimpleQueue
 from threading import get_ident
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Logits:
     arrays : sequence of arrays of float32 or float64, shape (examples, classes)
         One a model; NumPy arrays or HDF5 datasets, read in contiguous blocks of rows. All are
         worked on in the widest of their types.
-    labels : ndarray of int, shape (examples,)
+    labels : ndarray of int, shape (examples,) or (examples, most)
+        The right labels of each image, -1 where there are no more.
     temperatures : sequence of float
         One a model.
     names : sequence of str, optional
@@ -48,6 +50,10 @@ class Logits:
     ----------
     shape : tuple of int
         Models, examples and classes.
+    labels : ndarray of int64, shape (examples,)
+        The first right label.
+    accepted : ndarray of int64, shape (examples, most)
+        All of them.
     attributes : list of dict
         Of the outputs files, if they were opened.
 
@@ -65,7 +71,9 @@ class Logits:
         names: Sequence[str] | None = None,
     ):
         self.arrays = list(arrays)
-        self.labels = np.asarray(labels, dtype=np.int64)
+        labels = np.asarray(labels, dtype=np.int64)
+        self.accepted = np.ascontiguousarray(labels if labels.ndim == 2 else labels[:, None])
+        self.labels = np.ascontiguousarray(self.accepted[:, 0])
         self.temperatures = np.asarray(temperatures, dtype=np.float64)
         self.names = list(names or map(str, range(len(self.arrays))))
         self.kind = np.result_type(np.float32, *(array.dtype for array in self.arrays))
@@ -84,27 +92,53 @@ class Logits:
                 raise InputError(
                     f"the temperature of '{name}' is {temperature}, not positive and finite"
                 )
-        if examples and not 0 <= self.labels.min() <= self.labels.max() < classes:
+        if examples and not 0 <= self.labels.min() <= self.accepted.max() < classes:
             raise InputError(
-                f"labels go from {self.labels.min()} to {self.labels.max()}: {classes} classes"
+                f"labels go from {self.labels.min()} to {self.accepted.max()}: {classes} classes"
             )
 
     @classmethod
     @contextmanager
     def open(
-        cls, paths: Sequence[str], split: Split, temperatures: Sequence[float], names: Sequence[str]
+        cls,
+        paths: Sequence[str],
+        split: Split,
+        temperatures: Sequence[float],
+        names: Sequence[str],
+        held: Split | None = None,
     ) -> Iterator["Logits"]:
-        """Open outputs files of a split, one a model."""
+        """Open outputs files, one a model.
+
+        Parameters
+        ----------
+        paths : sequence of str
+        split : Split
+            The images to look at, with their labels, and the classes to choose among.
+        temperatures : sequence of float
+        names : sequence of str
+        held : Split, optional
+            What the files are of, where it is more than `split`.
+        """
+        held = held or split
         with ExitStack() as stack:
-            files = [stack.enter_context(Outputs(path, split)) for path in paths]
-            logits = cls([file.logits for file in files], split.labels, temperatures, names)
+            files = [stack.enter_context(Outputs(path, held)) for path in paths]
+            arrays = [part_of(file.logits, split, held) for file in files]
+            logits = cls(arrays, accepted_of(split), temperatures, names)
             logits.attributes = [file.attributes for file in files]
             yield logits
 
     def of(self, models: Sequence[int]) -> "Logits":
         """Only some of the models."""
         arrays, names = ([own[m] for m in models] for own in (self.arrays, self.names))
-        return Logits(arrays, self.labels, self.temperatures[list(models)], names)
+        return Logits(arrays, self.accepted, self.temperatures[list(models)], names)
+
+    def right(self, answers: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+        """Whether answers, (…, rows), are among the right labels of these rows."""
+        accepted = self.accepted[rows]
+        found = answers == accepted[:, 0]
+        for other in accepted.T[1:]:
+            found |= answers == other
+        return found
 
     def read(self, model: int, rows: slice) -> np.ndarray:
         """Read rows of a model, (rows, classes); raises InputError for NaN or infinity."""
@@ -117,6 +151,45 @@ class Logits:
     def scattered(self, model: int, rows: np.ndarray) -> np.ndarray:
         """Read some rows of a model, those of one of the `runs`: shape (rows, classes)."""
         return self.read(model, slice(int(rows[0]), int(rows[-1]) + 1))[rows - rows[0]]
+
+
+def accepted_of(split: Split) -> np.ndarray:
+    """Right labels by their place among the classes to choose from: int64, (examples, most)."""
+    labels = split.labels[:, None]
+    if split.also is not None:
+        labels = np.concatenate([labels, split.also], axis=1)
+    if split.kept is None:
+        return labels
+    place = np.full(max(labels.max(), split.kept.max()) + 2, -1)  # the last is that of -1
+    place[split.kept] = np.arange(len(split.kept))
+    # First those that can be chosen.
+    found = place[labels]
+    return np.take_along_axis(found, np.argsort(found < 0, axis=1, kind="stable"), axis=1)
+
+
+def part_of(array: Any, split: Split, held: Split) -> Any:
+    """Give the rows and classes of a file's matrix that a split asks for: as it is, if all."""
+    if split.kept is None and (split is held or np.array_equal(split.ids, held.ids)):
+        return array
+    place = {example: row for row, example in enumerate(held.ids.tolist())}
+    rows = np.array([place[example] for example in split.ids.tolist()])
+    return Part(array, rows, split.kept)
+
+
+class Part:
+    """Some rows and classes of a matrix, read like the whole."""
+
+    def __init__(self, array: Any, rows: np.ndarray, kept: np.ndarray | None):
+        self.array, self.rows, self.kept = array, rows, kept
+        classes = array.shape[1] if kept is None else len(kept)
+        self.shape, self.dtype = (len(rows), classes), array.dtype
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        wanted = self.rows[rows]
+        first = int(wanted.min()) if len(wanted) else 0
+        last = int(wanted.max()) + 1 if len(wanted) else 0
+        values = self.array[first:last][wanted - first]
+        return values if self.kept is None else values[:, self.kept]
 
 
 def runs(rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -44,7 +44,7 @@ class PairCounter:
         confidences: bool = False,
     ):
         models, examples, classes = logits.shape
-        self.labels, self.others = logits.labels, list(others)
+        self.logits, self.others = logits, list(others)
         self.top = np.empty((models, examples), np.uint16 if classes <= 2**16 else np.uint32)
         self.log_confidence = np.empty((models, examples)) if confidences else None
         # The kernel knows both combinations.
@@ -59,7 +59,7 @@ class PairCounter:
         self.top[:, rows] = candidates[..., 0]
         kinds = [strip, *(strip.at(temperatures) for temperatures in self.others)]
         for gained, own in zip(self._gained.own, kinds, strict=True):
-            at = self.labels[rows], gained
+            at = self.logits.accepted[rows], gained
             kernels.compare(own.values, own.start, candidates, *own.softmax, own.temperatures, *at)
         if self.log_confidence is not None:
             # The largest has exponential 1. Left out of the sum, it does not drown the others.
@@ -71,7 +71,7 @@ class PairCounter:
 
     def counts(self) -> list[PairCounts]:
         """Counts at the logits' own temperatures, then at the others."""
-        right = (self.top == self.labels).astype(np.float32)  # exact: far below 2^24
+        right = self.logits.right(self.top).astype(np.float32)  # exact: far below 2^24
         both_right = (right @ right.T).astype(np.int64)
         gained = self._gained.sum()
         gained += gained.swapaxes(-1, -2)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from workflow.lib.ensembles import dense
-from workflow.lib.ensembles.logits import in_threads
+from workflow.lib.ensembles.logits import Logits, in_threads
 from workflow.lib.ensembles.whole import Alone, Combined
 from workflow.lib.measures.uncertainty import (
     GROUPS,
@@ -52,7 +52,7 @@ def oracle(alone: Alone, members: tuple[int, ...]) -> np.ndarray:
 
 
 def score_all(
-    combined: Combined, group: np.ndarray, labels: np.ndarray | None = None, *, threads: int = 1
+    combined: Combined, group: np.ndarray, logits: Logits | None = None, *, threads: int = 1
 ) -> np.ndarray:
     """Compute all scores of all ensembles under all combinations.
 
@@ -61,8 +61,8 @@ def score_all(
     combined : Combined
     group : ndarray of int64, shape (examples,)
         Of `groups`.
-    labels : ndarray of int64, shape (examples,), optional
-        For votes; without them there are none.
+    logits : Logits, optional
+        For votes, whose labels these have; without them there are none.
     threads : int
 
     Returns
@@ -95,8 +95,8 @@ def score_all(
             sums = np.stack([np.bincount(group, own, GROUPS) for own in losses])
             found[e, place, [NLL, BRIER]] = left_out_means(sums, sizes)
         rest = {"oracle": oracle(combined.alone, members)}
-        if len(members) > 2 and labels is not None:
-            rest["vote"] = vote(combined.alone, members) == labels
+        if len(members) > 2 and logits is not None:
+            rest["vote"] = logits.right(vote(combined.alone, members))
         for name, right in rest.items():
             sums = np.bincount(group, right, GROUPS)
             found[e, COMBINATIONS.index(name), 0] = left_out_means(sums, sizes)

@@ -329,13 +329,14 @@ class Alone:
         return cls(np.empty(shape, np.int64), np.empty(shape, bool), np.empty(shape),
                    np.empty((models, 2, examples)))  # fmt: skip
 
-    def fill(self, block: "Block", labels: np.ndarray) -> None:
+    def fill(self, block: "Block", logits: Logits) -> None:
         """Fill in a block's rows."""
-        rows, here = block.rows, np.arange(len(labels))
+        rows, labels = block.rows, logits.labels[block.rows]
+        here = np.arange(len(labels))
         zed = np.log(block.sums)
         own = block.scaled[:, here, labels] - zed
         self.top[:, rows] = block.order[..., 0]
-        self.right[:, rows] = block.order[..., 0] == labels
+        self.right[:, rows] = logits.right(self.top[:, rows], rows)
         self.log_confidence[:, rows] = -zed
         self.losses[:, 0, rows] = -own
         self.losses[:, 1, rows] = block.squares / block.sums**2 + 1 - 2 * np.exp(own)
@@ -345,7 +346,7 @@ def read_alone(logits: Logits, *, threads: int = 1, memory: float = 100e6) -> Al
     """Read all logits once, for what models answer alone."""
     alone = Alone.empty(*logits.shape[:2])
     for block in read_blocks(logits, threads, memory, whole=True):
-        alone.fill(block, logits.labels[block.rows])
+        alone.fill(block, logits)
     return alone
 
 
@@ -391,10 +392,10 @@ def combine(
     alone = Alone.empty(*logits.shape[:2])
     for block in read_blocks(logits, threads, memory, whole=True, factors=factors):
         rows = block.rows
-        alone.fill(block, logits.labels[rows])
+        alone.fill(block, logits)
         arrays = block.arrays
         jobs = [
-            (*arrays, logits.labels[rows], members.flat[inner], members.ends[outer] - inner.start,
+            (*arrays, logits.accepted[rows], members.flat[inner], members.ends[outer] - inner.start,
              values[inner], group[rows], right[outer, :, rows], log_confidence[outer, :, rows],
              losses[outer])
             for outer, inner in members.parts(threads)

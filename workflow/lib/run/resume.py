@@ -44,7 +44,11 @@ def publish(part: Path, path: Path) -> None:
 
 
 def discard_kept(folder: str | os.PathLike) -> None:
-    """Delete what jobs of a study kept to resume from, where the result of the job is there."""
+    """Delete what jobs of a study kept to resume from, where the result of the job is there.
+
+    Outputs on further test sets stay under their second name: one job makes those of all models,
+    and when a model joins it has nothing to compute again of the others.
+    """
     folder = Path(folder)
     models = folder / "models"
     for kept in (
@@ -52,6 +56,8 @@ def discard_kept(folder: str | os.PathLike) -> None:
     ):  # fmt: skip
         if kept.parent.parent == models:
             result = "checkpoint.safetensors"
+        elif kept.suffixes[-2:] == [".h5", ".part"] and "test_sets" in kept.parts:
+            continue
         else:  # <name>.h5.part and <name>.npy.<digest>.part
             result = re.sub(r"(\.h5|\.npy)\..*$", r"\1", kept.name)
         if kept.with_name(result).exists():

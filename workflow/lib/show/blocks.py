@@ -36,6 +36,7 @@ TABLES = {
     ),
     "contact_sheet": ("specialisation", "Contact sheets", ""),
     "first": ("ensembles", "First members", "what to add first to each base"),
+    "robustness": ("robustness", "Test sets", "accuracy of all models on each"),
     "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
 }
 """Section, short name, and what a heading adds to it; in a section, tables follow its figures."""

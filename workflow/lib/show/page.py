@@ -67,6 +67,7 @@ MEASURES = {
     "ece_after": ("Calibration error after (%)", SHARE),
     "improvement": ("Improvement (points)", GAIN),
     "gain": ("Gain (points)", GAIN),
+    "effective_gain": ("Effective robustness (points)", GAIN),
     "behind": ("Behind the first (points)", GAIN),
     "nll_gain": ("Gains on the best member (nats)", PLAIN),
     "nll_diversity": ("Of it, diversity (nats)", PLAIN),

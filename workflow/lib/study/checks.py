@@ -10,7 +10,7 @@ from workflow.lib.data.splits import HELD
 from workflow.lib.outputs import answers
 from workflow.lib.study import networks
 from workflow.lib.study.fields import A_SLUG, is_slug, shown
-from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, Voc
+from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, TestSet, Voc
 from workflow.lib.study.network_checks import network_mistakes, unlearnable
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Learnt
@@ -43,6 +43,7 @@ def find_mistakes(study: StudyFile | PublishedFile) -> Iterator[Mistake]:
     yield from _analysis_mistakes(study)
     yield from _recipe_mistakes(study)
     yield from _control_mistakes(study)
+    yield from _test_set_mistakes(study)
     yield from _answers_mistakes(study)
     if study.dataset and study.dataset.kind == "labels":
         yield from _imageless_mistakes(study)
@@ -89,6 +90,42 @@ def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     if named and "calibration" not in named:
         text = "temperatures are fitted on images of their own: draw some, such as"
         yield place, f"{text} {{calibration: 1000, test: rest}}, or give the file a column `split`"
+
+
+SETS = {"kind": ("path", "skip_corrupt"), "labels": (),
+        "corruption": ("severity", "images", "seed")}  # fmt: skip
+"""What says of which sort a test set is, and the further keys of each sort."""
+
+
+def _test_set_mistakes(study: StudyFile) -> Iterator[Mistake]:
+    """Find test sets of no sort or of two, keys without effect, and sets that no model can take."""
+    needed = {"kind": "path", "corruption": "severity"}
+    for name, own in (study.test_sets or {}).items():
+        place = ("test_sets", name)
+        if not is_slug(name):
+            yield place, f"{shown(name)} is not {A_SLUG}"
+        if name in (*HELD, "clean"):
+            yield place, "the name is that of the study's own images; choose another"
+        sorts = [key for key in SETS if key in own.model_fields_set]
+        if len(sorts) != 1 and type(own) is not TestSet:
+            continue  # something of it is told already
+        if len(sorts) != 1:
+            found = f"not {' and '.join(sorts)}" if sorts else MISSING
+            yield place, f"must have one of {', '.join(SETS)}: what this test set is; {found}"
+            continue
+        (sort,) = sorts
+        for key in own.model_fields_set - {sort, *SETS[sort]}:
+            if key not in SETS:
+                yield (*place, key), f"has no effect beside {sort}"
+        if sort in needed and getattr(own, needed[sort]) is None:
+            yield (*place, needed[sort]), f"{MISSING}; {sort} needs it"
+        if sort == "labels":
+            continue
+        if study.dataset and study.dataset.kind == "labels" and sort == "corruption":
+            yield (*place, sort), "the dataset is of the kind labels, without images to corrupt"
+        elif study.models and all(m.kind in networks.WEIGHTLESS for m in study.models.values()):
+            text = "needs networks to run on its images, and no model has weights"
+            yield place, f"{text}; further test sets of logits and answers can only be `labels`"
 
 
 def _control_mistakes(study: StudyFile) -> Iterator[Mistake]:

@@ -62,6 +62,7 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
         greedy=Greedy.model_construct(**file.greedy.model_dump() | chosen),
         features=Features.model_construct(**file.features.model_dump() | named),
         downstream=_downstream(file),
+        test_sets={key: _test_set(own, file.seed) for key, own in file.test_sets.items()},
         preprocessing={entry: deepcopy(networks.FOUND[entry]) for entry in public},
         alongside=alongside,
     )
@@ -125,6 +126,16 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
         paper=own.paper,
         weights_of=own.weights_of,
     )
+
+
+def _test_set(own: model.TestSet, seed: int) -> dict:
+    """Keep what a test set is made of."""
+    values = own.model_dump(exclude_none=True)
+    if own.corruption is None:
+        keys = ("labels",) if own.labels else ("kind", "path", "skip_corrupt")
+        return {key: values[key] for key in keys}
+    values = {key: values.get(key) for key in ("corruption", "severity", "images", "seed")}
+    return values | {"seed": own.seed + seed}
 
 
 def _downstream(file: model.StudyFile) -> Downstream | None:

@@ -29,14 +29,18 @@ RULES = {"lbfgs": "head", "zero-shot": "head", "class-mapping": "head", "checkpo
          "logits": "external", "answers": "answers"}  # fmt: skip
 """The rule that makes what a model of some heads is; of the others, see `Network.rule`."""
 
+WITH_WEIGHTS = ("train", "head", "pretrained")
+"""The rules that make checkpoints."""
+
 CARDS = ("single", "pair", "triple", "cascade")
 """Deployment cards of every study."""
 
 STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "ensembles", "combining",
-          "probes", "downstream", "sensitivity", "figures", "report")  # fmt: skip
+          "test_sets", "probes", "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
-OF_LOGITS = ("models", "logits", "ensembles", "combining", "probes", "downstream", "sensitivity")
+OF_LOGITS = ("models", "logits", "ensembles", "combining", "test_sets", "probes", "downstream",
+             "sensitivity")  # fmt: skip
 """Those that a study of answers alone has no use for."""
 
 
@@ -137,6 +141,7 @@ class PublishedStudy:
     places: ClassVar[dict] = {}
     external_files: ClassVar[list] = []
     tables: ClassVar[list] = []
+    test_sets: ClassVar[dict] = {}
     cards: ClassVar[list] = []
     sheets: ClassVar[list] = []
 
@@ -164,6 +169,8 @@ class Study:
         without a key, so that they name none.
     geometries : dict of str to dict
         `size`, `crop`, `interpolation` and `channels` of each geometry in use.
+    test_sets : dict of str to dict
+        What each further test set is made of, as `workflow.lib.data.test_sets` takes it.
     preprocessing : dict of str to dict
         How public networks want their images, as `workflow.lib.study.networks.FOUND`.
     """
@@ -186,6 +193,7 @@ class Study:
     greedy: Greedy
     features: Features
     downstream: Downstream | None
+    test_sets: dict[str, dict]
     preprocessing: dict[str, dict]
     alongside: PublishedStudy | None = None
 
@@ -198,7 +206,8 @@ class Study:
         """Files of rules that it needs, in running order."""
         if self.answers_alone:
             return [stage for stage in STAGES if stage not in OF_LOGITS]
-        wanted = {"downstream": self.downstream, "answers": False}
+        wanted = {"downstream": self.downstream, "answers": False,
+                  "test_sets": self.test_sets}  # fmt: skip
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
@@ -213,7 +222,8 @@ class Study:
             return ["novelty", *(["class_specialisation"] if self.pairs else [])]
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
                   "recommendations": "pareto", "uncertainty": "risk"}  # fmt: skip
-        return ["novelty", *(t for t, figure in wanted.items() if figure in self.figures)]
+        tables = [t for t, figure in wanted.items() if figure in self.figures]
+        return ["novelty", *tables, *(["robustness"] if self.test_sets else [])]
 
     @property
     def cards(self) -> list[str]:
@@ -243,6 +253,24 @@ class Study:
     def sheets(self) -> list[list[str]]:
         """Pairs whose images are shown."""
         return self.pairs if self.dataset.kind != "labels" else []
+
+    @property
+    def shown_sets(self) -> list[str]:
+        """Test sets of images of their own, which networks are run on."""
+        return [name for name, own in self.test_sets.items() if "labels" not in own]
+
+    @property
+    def with_weights(self) -> list[str]:
+        """Models that can be run on any images."""
+        return [key for key in self.models if self.networks[key].rule in WITH_WEIGHTS]
+
+    def geometries_of(self, models: Sequence[str]) -> list[str]:
+        """Geometries of the images of some models."""
+        return list(dict.fromkeys(self.networks[key].geometry for key in models))
+
+    def taking(self, test_set: str) -> list[str]:
+        """Models that can take a test set: on new images, those that have weights."""
+        return self.with_weights if test_set in self.shown_sets else list(self.models)
 
     @property
     def answers_alone(self) -> bool:

@@ -40,6 +40,10 @@ SECTIONS = {
         "What models have learnt, beyond their predictions: their features, combined, compressed, "
         "and put to another task.",
     ),
+    "robustness": (
+        "Other images",
+        "Models and ensembles on further test sets, on which nothing was fitted or chosen.",
+    ),
     "sensitivity": (
         "Sensitivity",
         "How the numbers depend on choices that the paper leaves open.",
@@ -105,6 +109,13 @@ FIGURES = (
     ),
     Figure("figure6", "features", "Figure 6", lambda study: study.features.models),
     Figure("figure7", "features", "Figure 7", lambda study: study.downstream),
+    Figure(
+        "shift",
+        "robustness",
+        "Categories on other images",
+        lambda study: study.test_sets and has_several(study),
+    ),
+    Figure("effective", "robustness", "Effective robustness", lambda study: study.test_sets),
     Figure(
         "sensitivity",
         "sensitivity",

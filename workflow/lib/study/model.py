@@ -138,6 +138,36 @@ class Labels(Dataset):
 DATASETS = (FashionMnist, Folder, ImageNet, Parquet, Labels)
 
 
+class TestSet(Strict):
+    """Further images, or other labels of the test images, that everything is scored on.
+
+    One of `kind`, `labels` and `corruption` says which.
+    """
+
+    kind: Maybe[Literal["fashion-mnist", "folder", "imagenet", "objectnet", "parquet"]] = None
+    """Images of their own, in a layout as under `dataset`, or in ObjectNet's; of a dataset that is
+    divided, its test images. Where they show some of the study's classes alone, models choose among
+    these."""
+    path: Maybe[str] = None
+    """Folder of these images."""
+    skip_corrupt: bool = False
+    """Leave out those of them that cannot be decoded."""
+    labels: Maybe[str] = None
+    """Other labels of the study's test images: ReaL's JSON, or a CSV file with the columns `id` and
+    `label`, a row a right label. Images without a label are left out."""
+    corruption: Maybe[
+        Literal["gaussian-noise", "shot-noise", "blur", "contrast", "brightness", "pixelate",
+                "jpeg"]
+    ] = None  # fmt: skip
+    """What is done to the study's test images (Hendrycks and Dietterich 2019)."""
+    severity: Maybe[Annotated[int, Field(ge=1, le=5)]] = None
+    """How much of it, from 1 to 5."""
+    images: Maybe[Count] = None
+    """Number of test images to corrupt, in equal shares of each class; by default, all."""
+    seed: Seed = 0
+    """Seed of the noise, and of the draw of the images."""
+
+
 class Extraction(Strict):
     """How networks are run over images."""
 
@@ -257,6 +287,8 @@ class StudyFile(File):
     teachers. By default, all."""
     dataset: FashionMnist | Folder | ImageNet | Parquet | Labels = Field(discriminator="kind")
     """The images, and how they are divided into splits."""
+    test_sets: Annotated[dict[str, TestSet], Field(json_schema_extra=KEYS_ARE_SLUGS)] = {}
+    """Further test sets by name, on which nothing is fitted or chosen."""
     ensemble: Literal["probability", "logit"] = "probability"
     """Which mean of two calibrated models the figures and tables show: of their probabilities or of
     their logits."""

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from workflow.lib.study import fields, networks
 from workflow.lib.study.fields import Section, Strict, keys, optional, shown
-from workflow.lib.study.model import DATASETS, TASKS, PublishedFile, StudyFile
+from workflow.lib.study.model import DATASETS, TASKS, PublishedFile, StudyFile, TestSet
 from workflow.lib.study.pretraining import PRETRAINING
 from workflow.lib.study.recipe import Image, Learnt, Recipe
 
@@ -79,6 +79,11 @@ def parse(values: Mapping) -> tuple[StudyFile | PublishedFile, list[Mistake]]:
                 key: _network((section, key), own, default, mistakes)
                 for key, own in values[section].items()
             }
+    if isinstance(values.get("test_sets"), Mapping):
+        values["test_sets"] = {
+            key: _build(TestSet, own, ("test_sets", key), mistakes)
+            for key, own in values["test_sets"].items()
+        }
     study = _build(StudyFile, values, (), mistakes)
     study.models = study.models or {}
     return study, mistakes
