@@ -68,6 +68,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/integrity.py
+	$(BIN)/python benchmarks/corruptions.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/slurm.py
 	$(BIN)/python benchmarks/compare.py

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOYS = {
     "accelerator": "--toy",
+    "corruptions": "--images 20",
     "extract": "--models test_resnet --images 4 --tiny-images 16 --batch 4 --rounds 2 --memory 16",
     "greedy": "--models 4 --examples 200 --classes 10 --steps 2",
     "pairwise": "--models 4 --examples 200 --classes 10",
@@ -18,6 +19,7 @@ TOYS = {
 }
 MEASURED = {
     "accelerator": "linear heads, float64: done",
+    "corruptions": "the same in another order: yes",
     "extract": "largest difference between their logits 0.0e+00",
     "greedy": "the same path",
     "pairwise": "pairs that differ from the dense answer: 0",

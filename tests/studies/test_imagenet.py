@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 
 import workflow.lib.backends  # noqa: F401  (before timm and open_clip)
 
@@ -12,7 +13,7 @@ import open_clip
 import timm
 
 from workflow.lib.run.fingerprint import ROOT
-from workflow.lib.study.load import read
+from workflow.lib.study.load import load, read
 
 STUDY = read(ROOT / "studies/imagenet.yaml")
 MODELS = STUDY["models"]
@@ -112,3 +113,16 @@ def test_stand_ins_of_the_main_analyses_are_inside_the_band():
         _, checkpoint = weights(BY_ROW[name])
         published = accuracy.loc[checkpoint.replace(":", "/"), "imagenet"]
         assert STUDY["band"][0] <= published <= STUDY["band"][1], name
+
+
+def test_every_test_set_that_it_names_may_be_taken_in(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = (ROOT / "studies/imagenet.yaml").read_text().splitlines()
+    start = lines.index("#test_sets:")
+    block = [line[1:] for line in lines[start : lines.index("", start)]]
+    added = yaml.safe_load("\n".join(block))
+    assert {"v2", "a", "r", "sketch", "objectnet", "real"} < {*added["test_sets"]}
+    study = load(STUDY | added, ["studies/imagenet.yaml"])
+    assert list(study.test_sets) == list(added["test_sets"])
+    # As it stands, it needs none of them.
+    assert "test_sets" not in STUDY

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def test_files_and_listing_are_those_of_the_test_set(study, tmp_path, monkeypatc
     forget_files()
     assert test_sets.files(settings, study) == []
     assert len(test_sets.listing(settings, study)) == 64
-    assert test_sets.files({"labels": "real.json"}, study) == ["real.json"]
+    labels = table(tmp_path / "new.csv", [])
+    assert test_sets.files(labels, study) == [labels["labels"]]
     assert test_sets.files({"corruption": "blur", "severity": 1}, study) == []
     (tmp_path / "other/notes.txt").write_text("")
     forget_files()
@@ -127,10 +129,15 @@ def test_files_and_listing_are_those_of_the_test_set(study, tmp_path, monkeypatc
 
 
 def test_a_test_set_that_is_not_there_is_named(study, tmp_path):
-    with pytest.raises(InputError, match=r"^test_sets: there is no folder .*nowhere"):
-        test_sets.files(own(tmp_path / "nowhere"), study)
-    with pytest.raises(InputError, match=r"^test_sets: there is no folder .*nowhere"):
-        build(own(tmp_path / "nowhere"), study)
+    for function in (test_sets.files, test_sets.listing, build):
+        with pytest.raises(InputError, match=r"^test_sets: there is no folder .*nowhere; put it"):
+            function(own(tmp_path / "nowhere"), study)
+    with pytest.raises(InputError, match=r"^test_sets: there is no file .*a.csv of labels; put it"):
+        test_sets.files({"labels": str(tmp_path / "a.csv")}, study)
+    (tmp_path / "a.csv").write_text("id,label\n")
+    os.utime(tmp_path / "a.csv", (2**33, 2**33))
+    with pytest.raises(InputError, match=r"^test_sets: .*a.csv is dated in the future"):
+        test_sets.files({"labels": str(tmp_path / "a.csv")}, study)
 
 
 # --- images of a fitting split, and classes

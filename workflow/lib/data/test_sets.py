@@ -17,6 +17,7 @@ from PIL import Image
 
 from workflow.lib.data import imagenet, labels
 from workflow.lib.data.corruptions import Corrupted
+from workflow.lib.data.files import check_path
 from workflow.lib.data.kinds import (
     KINDS,
     Decoder,
@@ -35,6 +36,7 @@ log = logging.getLogger("uncorrelated")
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})")
 POPULATION = 50_000  # ImageNet's validation images, of which ReaL's file has a list of labels each
 WHOLE = {"test": "rest"}  # of a dataset of its own, all test images are taken
+OR_LEAVE_OUT = "put it there, or leave the test set out of the study"
 CHUNK = 256  # files looked at in a thread's turn
 END = 1024  # bytes of a file's end, which tell most files of one size apart
 
@@ -57,7 +59,11 @@ def files(settings: Mapping, dataset: Mapping) -> list[str]:
     if "corruption" in settings:
         return []
     if "labels" in settings:
-        return [settings["labels"]]
+        if not os.path.isfile(settings["labels"]):
+            raise InputError(
+                f"test_sets: there is no file {settings['labels']} of labels; {OR_LEAVE_OUT}"
+            )
+        return [check_path(settings["labels"], "test_sets")]
     return _named(source_files, settings)
 
 
@@ -72,7 +78,9 @@ def warnings(settings: Mapping, dataset: Mapping) -> list[str]:
 
 
 def _named(function: Callable, settings: Mapping):
-    """Call a function of datasets, whose errors name the study's dataset."""
+    """Call a function of a dataset's settings, whose errors name the study's dataset."""
+    if settings["kind"] != "labels" and not os.path.isdir(settings["path"]):
+        raise InputError(f"test_sets: there is no folder {settings['path']}; {OR_LEAVE_OUT}")
     try:
         return function({**settings, "splits": WHOLE})
     except InputError as error:
@@ -233,10 +241,7 @@ def _from_table(path: str, study: Manifest) -> dict[str, list[int]]:
 def _of_its_own(settings: Mapping, study: Manifest, dataset: Mapping, threads: int) -> Split:
     """Take all test images of a dataset, with the study's class for each of theirs."""
     kind, path = settings["kind"], settings["path"]
-    try:
-        names, whole = KINDS[kind].read(path, WHOLE, **own_keys(settings))
-    except InputError as error:
-        raise InputError(str(error).replace("dataset.path", "test_sets", 1)) from error
+    names, whole = _named(lambda own: KINDS[kind].read(path, WHOLE, **own_keys(own)), settings)
     split = whole.get("test") or whole.get("train") or next(iter(whole.values()))
     if settings.get("skip_corrupt", False):
         split = without_corrupt(Decoder(kind, path, "RGB"), split, threads)
