@@ -1,6 +1,7 @@
 """Count what pairs of models have in common on a further test set, and on the images beside it."""
 
 import numpy as np
+import pandas as pd
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
@@ -9,7 +10,7 @@ from workflow.lib.ensembles.logits import Logits, accepted_of, part_of, stream
 from workflow.lib.ensembles.pairs import PairCounter
 from workflow.lib.outputs.arrays import write_arrays
 from workflow.lib.outputs.store import Outputs
-from workflow.lib.outputs.tables import read_table
+from workflow.lib.outputs.tables import read_table, write_table
 
 
 def counts_on_set(
@@ -22,6 +23,7 @@ def counts_on_set(
     counts: str,
     answers: str,
     clean_counts: str,
+    correct: str,
     models: list[str],
     relabelled: bool,
     threads: int,
@@ -42,6 +44,8 @@ def counts_on_set(
         File to write, .npz: `models`; `top`, the class that each model predicts among those that
         the test set has; `right`, whether it is right; `log_confidence`; and `right_of_all`,
         whether the most likely of all classes is right.
+    correct : str
+        Table to write: how many `images` each model gets `right`.
     models : list of str
     relabelled : bool
         Whether the test set is of the study's own test images, whose outputs are there.
@@ -59,6 +63,8 @@ def counts_on_set(
         reference = PairCounter(logits)
         stream(logits, reference, threads=threads)
     right = counter.logits.right(counter.top)
+    known = {"model": models, "images": right.shape[1], "right": right.sum(axis=1)}
+    write_table(correct, pd.DataFrame(known))
     write_counts(counts, models, {"calibration": counter.counts()[0]})
     write_counts(clean_counts, models, {"calibration": reference.counts()[0]})
     write_arrays(

@@ -1,5 +1,7 @@
 """Set all further test sets side by side: models, what is recommended, and what holds on each."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,9 @@ CLEAN = "clean"
 LEAST = 3  # main models, below which categories are not compared
 QUANTITIES = (X, "improvement")
 HOLDS = ["test", "question", "clean", "value", "holds", "p_holm", "evidence"]
+NOTHING = pd.DataFrame(columns=["kind", "models", "names", "combination", "test_accuracy"])
+NO_SCORES = pd.DataFrame(columns=["models", "combination", "score"])
+NO_CASCADES = pd.DataFrame(columns=["models"])
 ROWS = ["kind", "models", "names", "category", "combination", "test", "examples", "test_accuracy",
         "clean_accuracy", "accuracy", "accuracy_low", "accuracy_high", "accuracy_of_all",
         "effective_robustness", "slope", "intercept"]  # fmt: skip
@@ -24,8 +29,8 @@ def robustness(
     *,
     manifest: str,
     models: str,
-    recommended: str,
-    own_scores: str,
+    recommended: str | list[str],
+    own_scores: str | list[str],
     on_models: list[str],
     on_pairs: list[str],
     clean_pairs: list[str],
@@ -38,6 +43,7 @@ def robustness(
     sets: list[str],
     bases: list[str],
     combination: str,
+    gates: Sequence[str] = (),
 ) -> None:
     """Write what the report says of further test sets.
 
@@ -46,7 +52,9 @@ def robustness(
     manifest, models, recommended, own_scores : str
         Of the study: its manifest, models.tsv, recommendations.tsv, scores.tsv.
     on_models, on_pairs, clean_pairs, scores, cascades : list of str
-        Tables of each test set, in the order of `sets`.
+        Tables of each test set, in the order of `sets`; the last two may be none.
+    gates : sequence of str
+        Of test sets on which accuracies are published, that these are met.
     table : str
         Table to write: a row a single model, and the best pair, triple and cascade of those that
         are recommended, with `accuracy` on the study's test images, accuracy_<set> on each test
@@ -70,11 +78,16 @@ def robustness(
     """
     known = read_table(models).set_index("model")
     count = len(Manifest.read(manifest).splits["test"].ids)
-    best = pick(read_table(recommended), read_table(own_scores))
+    best, ensembles = NOTHING, [[NO_SCORES, NO_CASCADES]] * len(sets)
+    if isinstance(recommended, str) and isinstance(own_scores, str):
+        best = pick(read_table(recommended), read_table(own_scores))
+        ensembles = [
+            [read_table(own) for own in both] for both in zip(scores, cascades, strict=True)
+        ]
     rows, judged, means = [], [], []
-    tables = zip(sets, on_models, on_pairs, clean_pairs, scores, cascades, strict=True)
-    for name, *files in tables:
-        on_model, pairs, beside, scored, run = map(read_table, files)
+    tables = zip(sets, on_models, on_pairs, clean_pairs, ensembles, strict=True)
+    for name, *files, (scored, run) in tables:
+        on_model, pairs, beside = map(read_table, files)
         rows.append(accuracies(name, on_model, known, best, scored, run, count))
         sides = [compare(own, combination, claims.COLUMNS, bases) for own in (beside, pairs)]
         means += [category_means(own, name, where) for own, where in zip(sides, (True, False),
@@ -113,7 +126,7 @@ def pick(recommended: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
             }
             for kind, row in found
         ],
-        columns=["kind", "models", "names", "combination", "test_accuracy"],
+        columns=list(NOTHING),
     )  # fmt: skip
 
 
@@ -145,7 +158,7 @@ def accuracies(
             numbers = zip(("accuracy", "accuracy_low", "accuracy_high"), values, strict=True)
             ensembles.append(row._asdict() | {key: there[column] for key, column in numbers})
     examples = int(on_models["examples"].iloc[0])
-    table = pd.concat([singles, pd.DataFrame(ensembles)], ignore_index=True)
+    table = pd.concat([singles, *([pd.DataFrame(ensembles)] * bool(ensembles))], ignore_index=True)
     table["examples"], table["test"] = examples, name
     line = probit_line(
         singles["test_accuracy"].to_numpy(), singles["accuracy"].to_numpy(), (count, examples)

@@ -58,12 +58,13 @@ def files(settings: Mapping, dataset: Mapping) -> list[str]:
     """
     if "corruption" in settings:
         return []
-    if "labels" in settings:
-        if not os.path.isfile(settings["labels"]):
-            raise InputError(
-                f"test_sets: there is no file {settings['labels']} of labels; {OR_LEAVE_OUT}"
-            )
-        return [check_path(settings["labels"], "test_sets")]
+    for what in ("labels", "answers"):
+        if what in settings:
+            if not os.path.isfile(settings[what]):
+                raise InputError(
+                    f"test_sets: there is no file {settings[what]} of {what}; {OR_LEAVE_OUT}"
+                )
+            return [check_path(settings[what], "test_sets")]
     return _named(source_files, settings)
 
 

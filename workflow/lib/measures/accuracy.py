@@ -145,6 +145,11 @@ def claims_on(study: "Study", settings: Mapping) -> dict[str, dict]:
     return _claims(study, further_test_set(study, settings))
 
 
+def gated_sets(study: "Study") -> list[str]:
+    """List the further test sets on which the accuracy of some model is published."""
+    return [name for name, own in study.test_sets.items() if claims_on(study, own)]
+
+
 def _claims(study: "Study", column: str | None) -> dict[str, dict]:
     if column is None:
         return {}

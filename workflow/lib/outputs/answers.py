@@ -142,6 +142,27 @@ class AnswersFile:
         return ids, top.astype(np.int64), found.astype(np.float64)
 
 
+def labelled(path: str, classes: Sequence[str]) -> Split:
+    """Find the images that an .npz file has answers for, and their labels.
+
+    Raises
+    ------
+    InputError
+        If it holds no `labels`, or some that are out of range.
+    """
+    arrays = _arrays(path)
+    labels = arrays.get("labels", np.empty(0)).astype(np.int64)
+    if labels.shape != arrays["answers"].shape[:1]:
+        raise InputError(
+            f"{path} has answers for {len(arrays['answers'])} images and an array `labels` of the "
+            f"shape {labels.shape}; bring a label for each, an index from 0"
+        )
+    if not 0 <= labels.min(initial=0) <= labels.max(initial=0) < len(classes):
+        text = f"labels go from {labels.min()} to {labels.max()}"
+        raise InputError(f"{path}: {text}, but the study has {len(classes)} classes")
+    return Split(arrays.get("ids", np.arange(len(labels)).astype(str)), labels)
+
+
 def holds_confidences(path: str, column: str | None) -> bool:
     """Say whether a file says how sure a model is, as far as one can tell before it is read."""
     try:

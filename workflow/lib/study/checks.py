@@ -96,7 +96,7 @@ def _imageless_mistakes(study: StudyFile) -> Iterator[Mistake]:
         yield place, f"{text} {{calibration: 1000, test: rest}}, or give the file a column `split`"
 
 
-SETS = {"kind": ("path", "skip_corrupt"), "labels": (),
+SETS = {"kind": ("path", "skip_corrupt"), "labels": (), "answers": (),
         "corruption": ("severity", "images", "seed")}  # fmt: skip
 """What says of which sort a test set is, and the further keys of each sort."""
 
@@ -123,13 +123,19 @@ def _test_set_mistakes(study: StudyFile) -> Iterator[Mistake]:
                 yield (*place, key), f"has no effect beside {sort}"
         if sort in needed and getattr(own, needed[sort]) is None:
             yield (*place, needed[sort]), f"{MISSING}; {sort} needs it"
-        if sort == "labels":
+        if sort == "answers" and not study.answers_alone:
+            text = "is for studies of answers alone, and here are models of which more is known"
+            yield (*place, "answers"), f"{text}; name the images by `kind` and `path`"
+        if sort in ("labels", "answers"):
             continue
         if study.dataset and study.dataset.kind == "labels" and sort == "corruption":
             yield (*place, sort), "the dataset is of the kind labels, without images to corrupt"
         elif study.models and all(m.kind in networks.WEIGHTLESS for m in study.models.values()):
             text = "needs networks to run on its images, and no model has weights"
-            yield place, f"{text}; further test sets of logits and answers can only be `labels`"
+            yield (
+                place,
+                f"{text}; further test sets of logits are other `labels`, those of answers `labels` or `answers`",
+            )
 
 
 def _control_mistakes(study: StudyFile) -> Iterator[Mistake]:

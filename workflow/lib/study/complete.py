@@ -132,8 +132,8 @@ def _test_set(own: model.TestSet, seed: int) -> dict:
     """Keep what a test set is made of."""
     values = own.model_dump(exclude_none=True)
     if own.corruption is None:
-        keys = ("labels",) if own.labels else ("kind", "path", "skip_corrupt")
-        return {key: values[key] for key in keys}
+        keys = [key for key in ("labels", "answers") if key in values]
+        return {key: values[key] for key in keys or ("kind", "path", "skip_corrupt")}
     values = {key: values.get(key) for key in ("corruption", "severity", "images", "seed")}
     return values | {"seed": own.seed + seed}
 

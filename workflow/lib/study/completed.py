@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 from workflow.lib.data.splits import HELD
-from workflow.lib.outputs.answers import holds_confidences
+from workflow.lib.outputs.answers import columns_of, holds_confidences
 from workflow.lib.study import model
 from workflow.lib.study.categories import CONTROL
 from workflow.lib.study.figures import PUBLISHED, drawable
@@ -40,12 +40,12 @@ IMAGE_SHEETS = ("none-right", "suspected-labels")
 """Contact sheets of every study that has images."""
 
 STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "images", "updates",
-          "ensembles", "combining", "test_sets", "probes", "downstream", "sensitivity", "figures",
-          "report")  # fmt: skip
+          "ensembles", "combining", "test_sets", "logits_on_sets", "answers_on_sets", "probes", "downstream", "sensitivity",
+          "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
-OF_LOGITS = ("models", "logits", "ensembles", "combining", "test_sets", "probes", "downstream",
-             "sensitivity")  # fmt: skip
+OF_LOGITS = ("models", "logits", "ensembles", "combining", "logits_on_sets", "probes",
+             "downstream", "sensitivity")  # fmt: skip
 """Those that a study of answers alone has no use for."""
 
 
@@ -217,7 +217,10 @@ class Study:
         wanted = {"downstream": self.downstream, "answers": False, "updates": self.updates}
         if self.answers_alone:
             wanted |= dict.fromkeys(OF_LOGITS, False) | {"answers": True}
-        wanted.setdefault("test_sets", bool(self.test_sets))
+        else:
+            wanted["answers_on_sets"] = False
+        if not self.test_sets:
+            wanted |= dict.fromkeys(("test_sets", "logits_on_sets", "answers_on_sets"), False)
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
     @property
@@ -296,7 +299,13 @@ class Study:
     @property
     def shown_sets(self) -> list[str]:
         """Test sets of images of their own, which networks are run on."""
-        return [name for name, own in self.test_sets.items() if "labels" not in own]
+        found = self.test_sets.items()
+        return [name for name, own in found if not {"labels", "answers"} & own.keys()]
+
+    @property
+    def scored_sets(self) -> list[str]:
+        """Test sets on which ensembles are scored: all, where there are logits."""
+        return list(self.test_sets) if self.has_logits else []
 
     @property
     def with_weights(self) -> list[str]:
@@ -309,7 +318,14 @@ class Study:
 
     def taking(self, test_set: str) -> list[str]:
         """Models that can take a test set: on new images, those that have weights."""
+        if "answers" in self.test_sets[test_set]:
+            known = columns_of(self.test_sets[test_set]["answers"]) or []
+            return [key for key in self.models if self.column_of(key) in known]
         return self.with_weights if test_set in self.shown_sets else list(self.models)
+
+    def column_of(self, model: str) -> str:
+        """Name a model has in a file of answers of several."""
+        return self.networks[model].recipe.get("column") or model
 
     @property
     def answers_alone(self) -> bool:

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from workflow.lib.study.fields import (
     KEYS_ARE_SLUGS,
+    Answers,
     Attributes,
     ClassGroup,
     Count,
@@ -142,7 +143,7 @@ DATASETS = (FashionMnist, Folder, ImageNet, Parquet, Labels)
 class TestSet(Strict):
     """Further images, or other labels of the test images, that everything is scored on.
 
-    One of `kind`, `labels` and `corruption` says which.
+    One of `kind`, `labels`, `answers` and `corruption` says which.
     """
 
     kind: Maybe[Literal["fashion-mnist", "folder", "imagenet", "objectnet", "parquet"]] = None
@@ -156,6 +157,9 @@ class TestSet(Strict):
     labels: Maybe[str] = None
     """Other labels of the study's test images: ReaL's JSON, or a CSV file with the columns `id` and
     `label`, a row a right label. Images without a label are left out."""
+    answers: Maybe[Answers] = None
+    """Where all that is known of the models are their answers: those on other images, an .npz file of
+    several models as under `models`, with an array `labels`."""
     corruption: Maybe[
         Literal["gaussian-noise", "shot-noise", "blur", "contrast", "brightness", "pixelate",
                 "jpeg"]
