@@ -38,8 +38,8 @@ def pairs_on_set(
     known = read_table(models)
     for source, target in ((counts, pairs), (clean_counts, clean_pairs)):
         keys, found = read_counts(source)
-        (own,) = found.values()
-        write_table(target, describe(pair_table(own, keys), known))
+        (beside,) = found.values()
+        write_table(target, describe(pair_table(beside, keys), known))
     right = read_arrays(answers)
     table = known.set_index("model").loc[keys, ["name", "category", "group"]].reset_index()
     examples = right["right"].shape[1]
@@ -47,7 +47,7 @@ def pairs_on_set(
         table[column] = own.mean(axis=1)
     low, high = wilson(right["right"].sum(axis=1), np.full(len(keys), examples))
     table["accuracy_low"], table["accuracy_high"] = low, high
-    table["clean_accuracy"] = own.correct / own.examples
+    table["clean_accuracy"] = beside.correct / beside.examples
     table["examples"] = examples
     write_table(models_table, table)
 

@@ -132,10 +132,7 @@ def _test_set_mistakes(study: StudyFile) -> Iterator[Mistake]:
             yield (*place, sort), "the dataset is of the kind labels, without images to corrupt"
         elif study.models and all(m.kind in networks.WEIGHTLESS for m in study.models.values()):
             text = "needs networks to run on its images, and no model has weights"
-            yield (
-                place,
-                f"{text}; further test sets of logits are other `labels`, those of answers `labels` or `answers`",
-            )
+            yield place, f"{text}; give other `labels` of the test images, or `answers` of others"
 
 
 def _control_mistakes(study: StudyFile) -> Iterator[Mistake]:

@@ -40,8 +40,8 @@ IMAGE_SHEETS = ("none-right", "suspected-labels")
 """Contact sheets of every study that has images."""
 
 STAGES = ("data", "models", "outputs", "logits", "answers", "measures", "images", "updates",
-          "ensembles", "combining", "test_sets", "logits_on_sets", "answers_on_sets", "probes", "downstream", "sensitivity",
-          "figures", "report")  # fmt: skip
+          "ensembles", "combining", "test_sets", "logits_on_sets", "answers_on_sets", "probes",
+          "downstream", "sensitivity", "figures", "report")  # fmt: skip
 """Files of rules of a study that is measured, in running order."""
 
 OF_LOGITS = ("models", "logits", "ensembles", "combining", "logits_on_sets", "probes",

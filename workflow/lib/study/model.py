@@ -158,8 +158,8 @@ class TestSet(Strict):
     """Other labels of the study's test images: ReaL's JSON, or a CSV file with the columns `id` and
     `label`, a row a right label. Images without a label are left out."""
     answers: Maybe[Answers] = None
-    """Where all that is known of the models are their answers: those on other images, an .npz file of
-    several models as under `models`, with an array `labels`."""
+    """Where all that is known of the models are their answers: those on other images, an .npz file
+    of several models as under `models`, with an array `labels`."""
     corruption: Maybe[
         Literal["gaussian-noise", "shot-noise", "blur", "contrast", "brightness", "pixelate",
                 "jpeg"]
