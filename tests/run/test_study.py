@@ -119,6 +119,65 @@ def test_pairs_agree_with_a_plain_computation_from_the_outputs(results):
         assert row.conversion_rate == pytest.approx(ensemble[right[0] != right[1]].mean())
 
 
+def test_each_test_set_agrees_with_a_plain_computation_from_the_outputs(results):
+    fits = read(results / "calibration.tsv").set_index("model")["temperature"]
+    manifests = results / "test_sets"
+    for name, files, held in (
+        ("shoes", "test_sets/shoes/outputs", None),
+        ("noise", "test_sets/noise/outputs", None),
+        ("second-look", "outputs", Manifest.read(results / "dataset/manifest.tsv")),
+    ):
+        split = Manifest.read(manifests / name / "dataset/manifest.tsv").splits["test"]
+        rows = np.arange(len(split.ids))
+        if held:
+            place = {example: row for row, example in enumerate(held.splits["test"].ids)}
+            rows = np.array([place[example] for example in split.ids])
+        accepted = [{label, *extra} for label, extra in zip(split.labels, split.also, strict=True)
+                    ] if split.also is not None else [{label} for label in split.labels]  # fmt: skip
+        kept = np.arange(10) if split.kept is None else split.kept
+
+        def holds(values, kept=kept, accepted=accepted):
+            top = kept[values[:, kept].argmax(1)]
+            return np.array([label in own for label, own in zip(top, accepted, strict=True)])
+
+        logits = {}
+        for key in fits.index:
+            with h5py.File(results / files / key / "test.h5") as file:
+                logits[key] = file["logits"][:][rows].astype(float) / fits[key]
+        models = read(manifests / name / "models.tsv").set_index("model")
+        for key, values in logits.items():
+            assert models.at[key, "accuracy"] == pytest.approx(holds(values).mean())
+        pairs = read(manifests / name / "pairs.tsv").query("combination == 'logit'")
+        scores = read(manifests / name / "scores.tsv").query(
+            "combination == 'logit' and score == 'accuracy'"
+        )
+        scores = scores.set_index("models")["value"]
+        for row in pairs[::3].itertuples():
+            first, second = logits[row.model_1], logits[row.model_2]
+            right = holds(first), holds(second)
+            ensemble = holds(first + second).mean()
+            assert row.error_inconsistency == pytest.approx(np.mean(right[0] != right[1]))
+            assert row.ensemble_accuracy == pytest.approx(ensemble)
+            assert scores[f"{row.model_1} + {row.model_2}"] == pytest.approx(ensemble, abs=1e-8)
+    shoes = Manifest.read(manifests / "shoes/dataset/manifest.tsv")
+    assert shoes.splits["test"].kept.tolist() == [5, 7, 9]
+    assert set(shoes.splits["clean"].labels) == {5, 7, 9}
+    noise = read(manifests / "noise/scores.tsv")
+    assert {"nll", "accuracy"} <= {*noise["score"]}
+    assert "nll" not in {*read(manifests / "second-look/scores.tsv")["score"]}
+    run = read(manifests / "noise/cascades.tsv").set_index(["models", "then"])
+    own = read(results / "cascades.tsv").query("listed and target == 'accuracy'")
+    assert len(run) == len(own) > 0
+    table = read(results / "robustness.tsv").set_index("models")
+    assert table.at["base", "accuracy_noise"] < table.at["base", "accuracy"]
+    assert read(results / "holds.tsv")["test"].unique().tolist() == [
+        "shoes",
+        "noise",
+        "second-look",
+    ]
+    assert "What holds on other images" in (results / "summary.md").read_text()
+
+
 def test_every_combination_is_scored_and_every_card_is_there(results):
     scores = read(results / "scores.tsv")
     pairs = read(results / "pairs.tsv").query("combination == 'probability'")

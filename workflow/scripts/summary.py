@@ -199,7 +199,7 @@ def on_other_images(holds: pd.DataFrame) -> list[str]:
         by = own.set_index("question")
         cells = [
             f"**{WORDS[by['holds'][key]]}**: {by['value'][key]:.2f} ({by['clean'][key]:.2f})"
-            if key in by.index
+            if key in by.index and pd.notna(by["value"][key])
             else "–"
             for key in ASKED
         ]

@@ -16,7 +16,7 @@ TOLD = "told"
 KEPT = ("Nothing to be done", "Complete log", "Trying to restart", "Will exit after", "Terminating")
 """How messages begin that are shown though they are no warnings."""
 
-SHOWN_WILDCARDS = ("model", "network", "pair", "kind", "geometry", "split", "name")
+SHOWN_WILDCARDS = ("model", "network", "pair", "kind", "geometry", "split", "name", "set")
 
 
 class Brief(logging.Filter):

@@ -28,6 +28,7 @@ def shift(*, table: str, pdf: str, svg: str, png: str) -> None:
     """
     rows = plots.in_percent(read_table(table), "mean")
     rows[["low", "high"]] *= 100
+    rows = rows.dropna(subset=["mean"])
     quantities = [name for name in QUANTITIES if (rows["quantity"] == name).any()]
     if rows.empty:
         plots.save_blank("no models to compare with the base", pdf, svg, png)
@@ -35,7 +36,8 @@ def shift(*, table: str, pdf: str, svg: str, png: str) -> None:
     sets = list(dict.fromkeys(rows["test"]))
     rows["place"] = rows["test"].map(sets.index)
     shown = [name for name in CATEGORIES if (rows["category"] == name).any()]
-    figure, axes = plots.subplots(TEXT_WIDTH, 2.9, columns=len(quantities))
+    width = TEXT_WIDTH * (0.3 + 0.35 * len(quantities))
+    figure, axes = plots.subplots(width, 2.9, columns=len(quantities))
     for ax, quantity in zip(axes, quantities, strict=True):
         for number, category in enumerate(shown):
             own = rows[(rows["quantity"] == quantity) & (rows["category"] == category)]
@@ -52,6 +54,10 @@ def shift(*, table: str, pdf: str, svg: str, png: str) -> None:
                     markeredgecolor="white", markeredgewidth=0.3)  # fmt: skip
         if quantity == "improvement":
             ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
+        # An interval too wide for the panel runs off it.
+        means = rows.loc[rows["quantity"] == quantity, "mean"]
+        room = 0.15 * (means.max() - means.min()) or 1
+        ax.set_ylim(means.min() - room, means.max() + room)
         ax.set_ylabel(QUANTITIES[quantity])
         ax.set_xticks(range(len(sets)), sets, rotation=40, ha="right", rotation_mode="anchor")
         ax.set_xlim(-0.5, len(sets) - 0.5)
