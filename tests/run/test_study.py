@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from tests.run.conftest import SMALL, Checkout
+from workflow.lib.data.manifest import Manifest
 
 
 @pytest.fixture(scope="session")
@@ -132,8 +133,8 @@ def test_each_test_set_agrees_with_a_plain_computation_from_the_outputs(results)
         if held:
             place = {example: row for row, example in enumerate(held.splits["test"].ids)}
             rows = np.array([place[example] for example in split.ids])
-        accepted = [{label, *extra} for label, extra in zip(split.labels, split.also, strict=True)
-                    ] if split.also is not None else [{label} for label in split.labels]  # fmt: skip
+        also = [()] * len(rows) if split.also is None else split.also
+        accepted = [{label, *more} for label, more in zip(split.labels, also, strict=True)]
         kept = np.arange(10) if split.kept is None else split.kept
 
         def holds(values, kept=kept, accepted=accepted):
