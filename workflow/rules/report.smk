@@ -121,6 +121,8 @@ rule report:
                 "novelty",
                 "recommendations",
                 "uncertainty",
+                "update_classes",
+                "updates",
             ],
         ),
         tables=[
