@@ -290,7 +290,7 @@ def test_updates_and_suspected_labels_are_shown_in_words(page):
     assert "From A <b>" in block_of(text, "flip_sheets")
     assert "Images that no model gets right" in block_of(text, "image_sheets")
     images = " ".join(block_of(text, "images").split())
-    assert images.index(" 1 a ") < images.index(" 2 b ")
+    assert images.index(" a 1 ") < images.index(" b 2 ")
     assert " c " not in images and "75" in images
     assert "The first 100; images.tsv has all images." in images
 
