@@ -209,7 +209,7 @@ def test_sentences_say_what_both_together_leave(study):
     table, parts = study.read("updates.tsv"), study.read("update_classes.tsv")
     told = list(tell_updates(table, parts, "probability"))
     row = table[(table["old"] == "m0") & (table["system"] == "probability")].iloc[0]
-    text = f"the mean of probabilities {100 * row['left']:.1f} %"
+    text = f"both models together leave {100 * row['left']:.1f} %"
     assert len(told) == 2 and text in told[0]
 
 
@@ -231,6 +231,15 @@ def test_the_figure_draws_what_its_table_holds_the_same_bytes_each_time(study, t
     assert (ink < 128).mean() > 0.01
     assert "oracle" not in set(table["system"])
     assert set(table["what"]) == {"all", "class", "group"}
+
+
+def test_the_new_model_alone_needs_no_second_panel(study, tmp_path):
+    rows = read_table(study.path("updates.tsv"))
+    write_table(tmp_path / "updates.tsv", rows[rows["system"] == NEW])
+    ink, table = draw(tmp_path, str(tmp_path / "updates.tsv"), study.path("update_classes.tsv"))
+    assert set(table["system"].dropna()) == {NEW}
+    dark = np.flatnonzero((ink < 128).any(axis=0))
+    assert dark[-1] > 0.9 * ink.shape[1]  # the one panel takes the whole width
 
 
 def test_of_many_classes_both_ends_are_drawn():

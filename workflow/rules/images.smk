@@ -24,7 +24,7 @@ rule image_answers:
 
 
 rule image_sheets:
-    """Images that no model gets right, and those whose label most models answer against."""
+    """Images that no model gets right, and those whose most frequent answer is not the label."""
     input:
         table="<results>/images.tsv",
         images=f"<results>/images/{STUDY.shown_geometry}/test.npy",

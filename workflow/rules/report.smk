@@ -122,6 +122,8 @@ rule report:
                 "novelty",
                 "recommendations",
                 "uncertainty",
+                "update_classes",
+                "updates",
                 *(["robustness"] if STUDY.test_sets else []),
             ],
         ),

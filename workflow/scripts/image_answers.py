@@ -1,8 +1,8 @@
 """How each test image fares with all models: who gets it right, and what most of them answer.
 
 Models that have the weights of another are not counted twice. The images are in the dataset's
-order; `rank` orders those whose label most models answer against, as suspected labels are looked
-at.
+order; `rank` orders those whose most frequent answer is not the label, as suspected labels are
+looked at.
 """
 
 import numpy as np

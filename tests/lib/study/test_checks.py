@@ -50,12 +50,12 @@ MISTAKES = [
     ),
     (
         {"test_sets": {"v2": {}}},
-        "test_sets.v2: must have one of kind, labels, corruption: what this test set is; "
+        "test_sets.v2: must have one of kind, labels, answers, corruption: what this test set is; "
         "the key is missing",
     ),
     (
         {"test_sets": {"v2": {"kind": "imagenet", "path": "v2", "labels": "real.json"}}},
-        "test_sets.v2: must have one of kind, labels, corruption: what this test set is; "
+        "test_sets.v2: must have one of kind, labels, answers, corruption: what this test set is; "
         "not kind and labels",
     ),
     (
@@ -82,6 +82,11 @@ MISTAKES = [
     (
         {"test_sets": {"real": {"labels": "real.json", "images": 100}}},
         "test_sets.real.images: has no effect beside labels",
+    ),
+    (
+        {"test_sets": {"v2": {"answers": "v2.npz"}}},
+        "test_sets.v2.answers: is for studies of answers alone, and here are models of which more "
+        "is known; name the images by `kind` and `path`",
     ),
     (
         {"test_sets": {"clean": {"labels": "real.json"}}},

@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def mistakes(path="photos", files=("good.npz", "good.npy"), attributes=None, **splits) -> list[str]:
+def mistakes(path="photos", files=("good.npz", "good.npy"), attributes=None, sets=None, **splits):
     splits = splits or {"train": 30, "calibration": 10, "test": "rest"}
     models = {
         f"m{place}": {"category": "arch" if place else "base", "logits": file}
@@ -37,6 +37,7 @@ def mistakes(path="photos", files=("good.npz", "good.npy"), attributes=None, **s
     study = {"study": "mine", "band": [0, 1], "models": models,
              "dataset": {"kind": "folder", "path": path, "seed": 0, "splits": splits}}  # fmt: skip
     study |= {"attributes": attributes} if attributes else {}
+    study |= {"test_sets": sets} if sets else {}
     with open("mine.yaml", "w") as file:
         yaml.safe_dump(study, file)
     try:
@@ -64,6 +65,43 @@ def test_attributes_of_other_images_are_told_before_any_job_starts(place):
     (place / "few.csv").write_text("\n".join(lines[:10]))
     (text,) = mistakes(attributes="few.csv")
     assert "attributes: few.csv lacks" in text and "write a row for each" in text
+
+
+def test_labels_of_other_images_are_told_before_any_job_starts(place):
+    rows = [f"{name}/{number:02d}.png,{name}" for name in NAMES for number in range(COUNT)]
+    (place / "all.csv").write_text("\n".join(["id,label", *rows]))
+    (text,) = mistakes(sets={"again": {"labels": "all.csv"}})
+    assert text.startswith("mine.yaml: test_sets.again: all.csv")  # of images to be learnt from
+    (text,) = mistakes(sets={"again": {"labels": "none.csv"}})
+    assert text.startswith("mine.yaml: test_sets.again: there is no file none.csv of labels")
+
+
+def test_answers_on_other_images_must_be_of_the_models(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.csv").write_text("id,label\n0,ant\n1,bee\n")
+    np.savez("mine.npz", answers=np.zeros((2, 2), int), models=["first", "second"])
+    models = {key: {"category": category, "answers": "mine.npz", "column": key}
+              for key, category in (("first", "base"), ("second", "arch"))}  # fmt: skip
+    study = {"study": "mine", "band": [0, 1], "models": models,
+             "dataset": {"kind": "labels", "path": "labels.csv"},
+             "test_sets": {"v2": {"answers": "v2.npz"}}}  # fmt: skip
+
+    def told(**arrays) -> list[str]:
+        np.savez("v2.npz", **arrays)
+        try:
+            check_inputs(load(study, []), [])
+        except ConfigurationError as error:
+            return error.mistakes
+        return []
+
+    there = {"answers": np.zeros((3, 2), int), "models": ["first", "second"]}
+    assert told(**there, labels=[0, 1, 1]) == []
+    assert "bring a label for each" in told(**there)[0]
+    assert (
+        "labels go from 0 to 2, but the study has 2 classes" in told(**there, labels=[0, 1, 2])[0]
+    )
+    there["models"] = ["third", "fourth"]
+    assert "has answers of none of the models" in told(**there, labels=[0, 1, 1])[0]
 
 
 def test_all_mistakes_are_told_at_once(place):

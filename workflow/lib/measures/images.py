@@ -26,7 +26,7 @@ def describe_images(
     Returns
     -------
     DataFrame
-        A row an image: `rank` among those that most models answer against the label, from 1, the
+        A row an image: `rank` among those whose most frequent answer is not the label, from 1, the
         one on which most models agree first, of equally many the most confident, then the earlier;
         `label`; `models`, how many there are; `right`, how many get it right, and
         `right_<category>`, how many of each category; `answer`, the class that most models answer,

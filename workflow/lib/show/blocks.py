@@ -12,7 +12,7 @@ import pandas as pd
 
 from workflow.lib.measures.findings import UNKNOWN
 from workflow.lib.show import page
-from workflow.lib.show.updates import named_systems
+from workflow.lib.show.updates import in_words
 from workflow.lib.study.figures import FIGURES, SECTIONS
 
 TABLES = {
@@ -36,11 +36,11 @@ TABLES = {
         "who is right more often, by class, group of classes and attribute",
     ),
     "contact_sheet": ("specialisation", "Contact sheets", ""),
-    "updates": ("updates", "All that can answer", "the new model, and both together"),
-    "update_classes": ("updates", "Flips by class", "and by group of classes and attribute"),
+    "updates": ("updates", "Alternatives", "the new model alone, and both together"),
+    "update_classes": ("updates", "By class", "flips by class, group of classes and attribute"),
     "flip_sheets": ("updates", "Flipped images", "what each update loses and wins"),
     "image_sheets": ("images", "Sheets", "what no model gets right, and suspected labels"),
-    "images": ("images", "Suspected labels", "most models answer something else"),
+    "images": ("images", "Suspected labels", "images where models agree against the label"),
     "first": ("ensembles", "First members", "what to add first to each base"),
     "robustness": ("robustness", "Test sets", "accuracy of all models on each"),
     "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
@@ -61,14 +61,14 @@ COLUMNS = {f"table{number}": COMPARED for number in (1, 2, 3, 4)} | {
         "base_name", "name", "category", "objective", "train_data", "accuracy", "gain", "raises",
     ],
     "updates": [
-        "old", "new", "system", "accuracy", "gain", "negative_flips", "positive_flips",
-        "of_errors", "left", "p",
+        "update", "system", "accuracy", "gain", "negative_flips", "positive_flips", "of_errors",
+        "left",
     ],
     "update_classes": [
         "update", "what", "class", "examples", "negative_flips", "positive_flips", "gain",
         "p_holm", "verdict",
     ],
-    "images": ["rank", "id", "class", "answer", "agree", "models", "confidence"],
+    "images": ["id", "rank", "class", "answer", "agree", "models", "confidence"],
     "novelty": [
         "name", "category", "accuracy", "error_inconsistency", "excess", "error_consistency",
         "added_nats", "only_right", "verdict",
@@ -125,7 +125,7 @@ LOOKED_UP = {
 
 SHEETS = {
     "none-right": "Images that no model gets right",
-    "suspected-labels": "Images where most models agree against the label",
+    "suspected-labels": "Images where models agree against the label",
 }
 """Titles of the sheets of images by all models, by their files' stems."""
 
@@ -222,8 +222,11 @@ def table(
         gains = [column for column in rows if column.startswith("gain")]
         rows.loc[rows["size"] == 1, gains] = float("nan")  # over itself
         rows = rows.drop(columns=[c for c in ("pareto",) if c in rows and not costs_known(rows)])
-    if stem == "updates":
-        rows = named_systems(rows)
+    if stem in ("updates", "update_classes"):
+        rows = in_words(rows)
+    if stem == "update_classes":  # the worst of each update first
+        place = rows["update"].map({name: i for i, name in enumerate(rows["update"].unique())})
+        rows = rows.assign(place=place).sort_values(["place", "gain"], kind="stable")
     if stem == "images":  # there may be very many
         rows, content = rows[rows["rank"] <= SUSPECTS].sort_values("rank"), None
     if stem == "novelty" and (rows["verdict"] == UNKNOWN).all():

@@ -91,8 +91,8 @@ MEASURES = {
     "advantage": ("Accuracy of model 1 over 2 (points)", GAIN),
     "negative_flips": ("Negative flips (%)", SHARE),
     "positive_flips": ("Positive flips (%)", SHARE),
-    "of_errors": ("Of the errors, negative flips (%)", SHARE),
-    "left": ("Of the new model's negative flips, left (%)", SHARE),
+    "of_errors": ("Of the errors (%)", SHARE),
+    "left": ("Negative flips left (%)", SHARE),
     "agree": ("Models that agree", COUNT),
     "confidence": ("Their mean confidence (%)", SHARE),
     "only_1": ("Only model 1 right", COUNT),
@@ -120,8 +120,6 @@ LABELS = {
     "names": "Models",
     "verdict": "Verdict",
     "system": "Answered by",
-    "old": "From",
-    "new": "To",
     "models": "Of models",
     "answer": "What they answer",
     "raises": "Raises the accuracy that it is selected by",
@@ -143,7 +141,7 @@ SHARES = {"accuracy", "inconsistency", "rate"}
 
 WORDS = {"category", "category_1", "category_2", "head", "objective", "train_data", "group", "set"}
 WORDS |= {"what", "class", "task", "id", "prediction_1", "prediction_2", "answer", "verdict"}
-WORDS |= {"system"}
+WORDS |= {"system", "update"}
 """Columns of words that may happen to be a model's key, or True, and mean something else."""
 
 

@@ -9,7 +9,7 @@ from workflow.lib.measures.updates import BETTER, NEW, WORSE
 from workflow.lib.show.findings import percent, points
 
 SYSTEMS = {
-    NEW: "the new model alone",
+    NEW: "new model alone",
     "probability": "mean of probabilities",
     "logit": "mean of logits",
     "weighted": "weighted logits",
@@ -48,13 +48,15 @@ def tell_updates(table: pd.DataFrame, parts: pd.DataFrame, combination: str) -> 
                 f" Of the new model's errors, {_with_ends(new, 'of_errors')} are images that the "
                 f"old one gets right."
             )
+            own = {combination: f"their {SYSTEMS[combination]}", "cascade-both": "their cascade"}
             left = [
-                f"the {SYSTEMS[row['system']]} {_with_ends(row, 'left')}"
+                f"{_with_ends(row, 'left')} by {own[row['system']]} (accuracy "
+                f"{percent(row['accuracy'])} instead of {percent(new['accuracy'])})"
                 for row in rows.to_dict("records")
-                if row["system"] in (combination, "cascade-both")
+                if row["system"] in own
             ]
             if left:
-                text += f" Of the negative flips, both models together leave: {', '.join(left)}."
+                text += f" Of the negative flips, both models together leave {' and '.join(left)}."
         mine = parts[parts["update"] == update]
         for verdict, words in ((WORSE, "does worse"), (BETTER, "gains more")):
             found = mine.loc[mine["verdict"] == verdict, "class"].tolist()
@@ -64,9 +66,10 @@ def tell_updates(table: pd.DataFrame, parts: pd.DataFrame, combination: str) -> 
         yield text
 
 
-def named_systems(table: pd.DataFrame) -> pd.DataFrame:
-    """Give systems their words."""
-    return table.assign(system=table["system"].map(SYSTEMS))
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Name updates by their models, and give systems their words."""
+    named = table.assign(update=table["old_name"] + " to " + table["new_name"])
+    return named.assign(system=table["system"].map(SYSTEMS)) if "system" in table else named
 
 
 def _with_ends(row: pd.Series | dict, name: str) -> str:

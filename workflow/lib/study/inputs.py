@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from workflow.lib.data import imagenet
+from workflow.lib.data import imagenet, test_sets
 from workflow.lib.data.kinds import build_manifest
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import HELD, draws_from_training
 from workflow.lib.outputs import formats
+from workflow.lib.outputs.answers import labelled
 from workflow.lib.outputs.attributes import read_attributes
 from workflow.lib.run.errors import InputError
 from workflow.lib.study.completed import Study
@@ -64,6 +65,9 @@ def find_mistakes(study: Study) -> Iterator[str]:
             read_attributes(table, manifest.splits if manifest else None, "test")
         except InputError as error:
             yield f"attributes: {error}"
+    for name in study.test_sets:
+        if text := _set_mistake(study, name, manifest):
+            yield f"test_sets.{name}: {text}"
     for key, network in study.networks.items():
         path = network.recipe.get("logits")
         if path and os.path.isfile(path):
@@ -93,6 +97,24 @@ def _left_to_its_job(study: Study) -> bool:
     except InputError:
         return False
     return draws_from_training(dataset.splits, has_test)
+
+
+def _set_mistake(study: Study, name: str, manifest: Manifest | None) -> str:
+    """Say what is wrong with a further test set, as far as that takes no look at its images."""
+    own = study.test_sets[name]
+    if os.path.exists(f"results/{study.name}/test_sets/{name}/{LISTED}"):
+        return ""  # as of the dataset
+    try:
+        test_sets.files(own, study.dataset.settings)
+        if manifest is not None and ("labels" in own or "corruption" in own):
+            test_sets.build_test_set(own, manifest, study.dataset.settings)
+        if manifest is not None and "answers" in own:
+            labelled(own["answers"], manifest.classes)
+            if not study.taking(name):
+                return f"{own['answers']} has answers of none of the models"
+    except InputError as error:
+        return str(error).removeprefix("test_sets: ")
+    return ""
 
 
 def _split_mistakes(study: Study, manifest: Manifest) -> Iterator[str]:

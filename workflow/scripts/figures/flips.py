@@ -4,7 +4,7 @@ On the left the share of each part's images that the new model alone wins, upwar
 downwards, with the difference as a dot and its 95 % interval; a triangle says where the update does
 worse or better than elsewhere (see `workflow.lib.measures.parts`). Of many classes only those with
 the least and the greatest difference are drawn. On the right the shares of all images that the new
-model alone loses and wins, and both models together.
+model alone loses and wins, and both models together, where it is known what they answer.
 """
 
 import numpy as np
@@ -47,11 +47,14 @@ def flips(*, table: str, parts: str, pdf: str, svg: str, png: str, tsv: str) -> 
     systems, divided = (plots.in_percent(rows, *columns) for rows in (systems, divided))
     updates = list(dict.fromkeys(systems["update"]))
     figure = Figure(figsize=(TEXT_WIDTH, 2.35 * len(updates) + 0.2), layout="constrained")
-    axes = figure.subplots(len(updates), 2, squeeze=False, width_ratios=[3.6, 1])
-    for update, (left, right) in zip(updates, axes, strict=True):
+    several = len(systems) > len(updates)  # else there is the new model alone
+    ratios = [3.6, 1] if several else [1]
+    axes = figure.subplots(len(updates), len(ratios), squeeze=False, width_ratios=ratios)
+    for update, (left, *others) in zip(updates, axes, strict=True):
         own = divided[divided["update"] == update]
         draw_parts(left, own)
-        draw_systems(right, systems[systems["update"] == update])
+        for ax in others:
+            draw_systems(ax, systems[systems["update"] == update])
         name = f"From {own['old_name'].iloc[0]} to {own['new_name'].iloc[0]}"
         left.set_title(escape.label(name), loc="left")
     add_keys(figure)

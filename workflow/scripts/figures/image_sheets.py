@@ -1,4 +1,4 @@
-"""Images that no model gets right, and those whose label most models answer against.
+"""Images that no model gets right, and those whose most frequent answer is not the label.
 
 The first from the one on which models agree least, which is the hardest; the others from the one on
 which most models agree, of equally many the most confident, which is the most suspect. Below each
@@ -54,7 +54,7 @@ def image_sheets(
     shown = []
     for name, path, own, what in (
         (NONE_RIGHT, none_right, none, "that no model gets right, least agreement first"),
-        (SUSPECTED, suspected, against, "where most models agree against the label"),
+        (SUSPECTED, suspected, against, "whose most frequent answer is not the label"),
     ):
         chosen = own[:number]
         title = f"{len(chosen)} of {len(own):,} images (of {count:,}) {what}"
