@@ -3,10 +3,11 @@
     python docs/write_numbers.py results/default
 
 What stands between `<!-- numbers: <block> -->` and `<!-- end -->` is replaced by what the tables of
-the run say. Blocks: `cost` (models, time and memory), `answers` (those of the terminal) and
-`claims` (verdicts on the claims of the paper).
+the run say. Blocks: `cost` (models, time and memory), `answers` (those of the terminal),
+`claims` (verdicts on the claims of the paper) and `card` (what a deployment card holds).
 """
 
+import json
 import re
 import sys
 import textwrap
@@ -59,7 +60,23 @@ def claims(folder: Path) -> str:
     return "\n".join(["| claim | here | numbers |", "| --- | --- | --- |", *rows, ""])
 
 
-BLOCKS = {"cost": cost, "answers": answers, "claims": claims}
+def card(folder: Path) -> str:
+    """Say what the card of the recommended cascade of two holds."""
+    own = json.loads((folder / "deployment/cascade.json").read_text(encoding="utf-8"))
+    first, second = (f"`{member['model']}`" for member in own["members"])
+    right = own["expected"]["accuracy"]
+    then = {"ensemble": "both answer", "larger": f"{second} answers"}[own["then"]]
+    value, low, high = (100 * right[key] for key in ("value", "low", "high"))
+    text = (
+        f"The card of a cascade: {first} answers the {100 * own['exits']:.1f} % of the images on "
+        f"which it is at least {100 * own['thresholds'][0]:.1f} % sure, else {second} runs, too, "
+        f"and {then}: {value:.2f} % ({low:.2f} to {high:.2f}) right, at {own['macs'] / 1e6:.1f} "
+        f"million multiply-adds an image."
+    )
+    return textwrap.fill(text, 112) + "\n"
+
+
+BLOCKS = {"cost": cost, "answers": answers, "claims": claims, "card": card}
 
 
 def fill(text: str, folder: Path) -> str:
