@@ -61,16 +61,16 @@ def claims(folder: Path) -> str:
 
 
 def card(folder: Path) -> str:
-    """Say what the card of the recommended cascade of two holds."""
+    """Say what the card of the recommended cascade holds."""
     own = json.loads((folder / "deployment/cascade.json").read_text(encoding="utf-8"))
-    first, second = (f"`{member['model']}`" for member in own["members"])
+    first, *rest = (f"`{member['model']}`" for member in own["members"])
     right = own["expected"]["accuracy"]
-    then = {"ensemble": "both answer", "larger": f"{second} answers"}[own["then"]]
+    then = "the last answers" if own["then"] == "larger" else "all that ran answer together"
     value, low, high = (100 * right[key] for key in ("value", "low", "high"))
     text = (
         f"The card of a cascade: {first} answers the {100 * own['exits']:.1f} % of the images on "
-        f"which it is at least {100 * own['thresholds'][0]:.1f} % sure, else {second} runs, too, "
-        f"and {then}: {value:.2f} % ({low:.2f} to {high:.2f}) right, at {own['macs'] / 1e6:.1f} "
+        f"which it is at least {100 * own['thresholds'][0]:.1f} % sure, else {' and '.join(rest)} "
+        f"may run, too, and {then}: {value:.2f} % ({low:.2f} to {high:.2f}) right, at {own['macs'] / 1e6:.1f} "
         f"million multiply-adds an image."
     )
     return textwrap.fill(text, 112) + "\n"

@@ -37,6 +37,11 @@ def run(tmp_path):
     )  # fmt: skip
     claim = {"claim": "It grows.", "holds": "no", "evidence": "r = 0.1 | so", "section": "figure1"}
     write_table(folder / "summary.tsv", pd.DataFrame([claim]))
+    (folder / "deployment").mkdir()
+    card = {"members": [{"model": "small"}, {"model": "large"}], "thresholds": [0.5], "exits": 0.9,
+            "then": "ensemble", "macs": 2.5e6,
+            "expected": {"accuracy": {"value": 0.91, "low": 0.9, "high": 0.92}}}  # fmt: skip
+    (folder / "deployment/cascade.json").write_text(json.dumps(card))
     return folder
 
 
@@ -49,6 +54,9 @@ def test_blocks_are_replaced_and_all_else_is_kept(numbers, run):
         assert numbers.fill(filled, run) == filled
     assert "trains 2 small networks" in found["cost"] and "3 models" in found["cost"]
     assert "3 processor minutes" in found["cost"] and "220 MB" in found["cost"]
+    card = " ".join(found["card"].split())
+    assert "`small` answers the 90.0 % of the images on which it is at least 50.0 % sure" in card
+    assert "91.00 % (90.00 to 92.00) right, at 2.5 million multiply-adds" in card
     assert "> Combine A and B." in found["answers"]
     assert r"| It grows. | **does not hold** | r = 0.1 \| so |" in found["claims"]
 
