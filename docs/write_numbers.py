@@ -65,13 +65,13 @@ def card(folder: Path) -> str:
     own = json.loads((folder / "deployment/cascade.json").read_text(encoding="utf-8"))
     first, *rest = (f"`{member['model']}`" for member in own["members"])
     right = own["expected"]["accuracy"]
-    then = "the last answers" if own["then"] == "larger" else "all that ran answer together"
+    then = "the last answers" if own["then"] == "larger" else "all that ran answer"
     value, low, high = (100 * right[key] for key in ("value", "low", "high"))
     text = (
         f"The card of a cascade: {first} answers the {100 * own['exits']:.1f} % of the images on "
-        f"which it is at least {100 * own['thresholds'][0]:.1f} % sure, else {' and '.join(rest)} "
-        f"may run, too, and {then}: {value:.2f} % ({low:.2f} to {high:.2f}) right, at {own['macs'] / 1e6:.1f} "
-        f"million multiply-adds an image."
+        f"which it is at least {100 * own['thresholds'][0]:.1f} % sure; else {' and '.join(rest)} "
+        f"may run, and {then}: {value:.2f} % ({low:.2f} to {high:.2f}) right, at "
+        f"{own['macs'] / 1e6:.1f} million multiply-adds an image."
     )
     return textwrap.fill(text, 112) + "\n"
 
