@@ -50,19 +50,21 @@ def image_sheets(
     rows = rows.rename_axis("row").reset_index()
     none = rows[rows["right"] == 0].sort_values(["agree", "confidence"], kind="stable")
     against = rows[rows["rank"].notna()].sort_values("rank")
-    count = len(rows)
     shown = []
-    for name, path, own, what in (
-        (NONE_RIGHT, none_right, none, "that no model gets right, least agreement first"),
-        (SUSPECTED, suspected, against, "whose most frequent answer is not the label"),
+    for name, path, own, what, first in (
+        (NONE_RIGHT, none_right, none, "that no model gets right", "least"),
+        (SUSPECTED, suspected, against, "whose most frequent answer is not the label", "most"),
     ):
         chosen = own[:number]
-        title = f"{len(chosen)} of {len(own):,} images (of {count:,}) {what}"
-        texts = [describe(row) for row in chosen.to_dict("records")]
-        block = Block(title if len(own) else f"No image {what}", chosen["row"].tolist(), texts)
-        lines = max(1, -(-len(chosen) // ACROSS))
-        plots.save(draw_sheet([block], pixels, ACROSS, lines), path)
         shown.append(chosen.assign(sheet=name))
+        if not len(own):
+            plots.save_blank(f"No image {what}", path)
+            continue
+        note = f"{len(chosen)} of {len(own):,} images (of {len(rows):,})"
+        texts = [describe(row) for row in chosen.to_dict("records")]
+        block = Block(f"{note} {what}, {first} agreement first", chosen["row"].tolist(), texts)
+        lines = -(-len(chosen) // ACROSS)
+        plots.save(draw_sheet([block], pixels, ACROSS, lines), path)
     columns = ["sheet", *(column for column in rows if column != "sheet")]
     write_table(tsv, pd.concat(shown, ignore_index=True)[columns])
 
