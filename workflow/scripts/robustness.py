@@ -203,14 +203,12 @@ def questions(judged: list) -> list[dict]:
     """Ask the first two claims on each test set, all of them corrected together."""
     asked, rows = [], []
     for name, beside, here in judged:
-        for question, ask in (
-            ("inconsistency", claims.inconsistency_grows),
-            ("improvement", claims.improvement_is_linear),
-        ):
-            if question == "improvement" and np.isnan(here.values["improvement"]).all():
+        for ask in (claims.inconsistency_grows, claims.improvement_is_linear):
+            if ask is claims.improvement_is_linear and np.isnan(here.values["improvement"]).all():
                 continue
             asked.append(ask(here))
-            rows.append({"test": name, "question": question, "clean": ask(beside).value})
+            row = {"test": name, "question": asked[-1].claim, "clean": ask(beside).value}
+            rows.append(row)
     for row, claim, finding in zip(rows, judge(asked), asked, strict=True):
         row |= {"value": finding.value, "holds": claim.holds, "p_holm": claim.p_holm}
         row["evidence"] = claim.evidence

@@ -177,23 +177,17 @@ def page(
     return "\n".join(lines)
 
 
-ASKED = {
-    "inconsistency": "The more a model's training differs, the more its errors differ",
-    "improvement": "What is gained grows with inconsistency, beyond a constant conversion rate",
-}
-"""The claims that are asked again on each test set."""
-
-
 def on_other_images(holds: pd.DataFrame) -> list[str]:
     """Say which of the first claims hold on each further test set: lines of Markdown."""
+    asked = holds["question"].unique().tolist()
     lines = [
         "## What holds on other images",
         "",
         "The same questions on each further test set, corrected for all of them together; in "
         "brackets the number on the images that the test set is compared with.",
         "",
-        f"| Test set | {' | '.join(ASKED.values())} |",
-        "| --- | --- | --- |",
+        f"| Test set | {' | '.join(asked)} |",
+        f"| --- |{' --- |' * len(asked)}",
     ]
     for name, own in holds.groupby("test", sort=False):
         by = own.set_index("question")
@@ -201,11 +195,11 @@ def on_other_images(holds: pd.DataFrame) -> list[str]:
             f"**{WORDS[by['holds'][key]]}**: {by['value'][key]:.2f} ({by['clean'][key]:.2f})"
             if key in by.index and pd.notna(by["value"][key])
             else "–"
-            for key in ASKED
+            for key in asked
         ]
         lines.append(f"| {markdown(str(name))} | {' | '.join(cells)} |".replace("-0.", "−0."))
     lines.append("")
-    for name, own in holds[holds["question"] == "inconsistency"].groupby("test", sort=False):
+    for name, own in holds[holds["question"] == asked[0]].groupby("test", sort=False):
         lines += [f"**{markdown(str(name))}.** {markdown(own['evidence'].iloc[0])}", ""]
     return lines
 

@@ -43,6 +43,7 @@ TABLES = {
     "images": ("images", "Suspected labels", "images where models agree against the label"),
     "first": ("ensembles", "First members", "what to add first to each base"),
     "robustness": ("robustness", "Test sets", "accuracy of all models on each"),
+    "holds": ("robustness", "Claims", "whether the first two of the paper hold on each test set"),
     "sensitivity": ("sensitivity", "All choices", "the headline numbers under each"),
 }
 """Section, short name, and what a heading adds to it; in a section, tables follow its figures."""

@@ -119,6 +119,8 @@ LABELS = {
     "base_name": "Base",
     "names": "Models",
     "verdict": "Verdict",
+    "test": "Test set",
+    "clean": "On the images beside it",
     "system": "Answered by",
     "models": "Of models",
     "answer": "What they answer",

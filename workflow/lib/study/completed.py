@@ -233,7 +233,8 @@ class Study:
         """Tables for its report that no figure draws."""
         wanted = {"calibration": "pareto", "class_specialisation": "figure4",
                   "recommendations": "pareto", "uncertainty": "risk", "updates": "flips",
-                  "update_classes": "flips", "robustness": "effective"}  # fmt: skip
+                  "update_classes": "flips", "robustness": "effective",
+                  "holds": "shift"}  # fmt: skip
         shown = (table for table, figure in wanted.items() if figure in self.figures)
         return ["novelty", *shown, "images"]
 
