@@ -173,7 +173,8 @@ def accuracies(
 def overview(result: pd.DataFrame, sets: list[str]) -> pd.DataFrame:
     """Put the test sets side by side."""
     keys = ["kind", "models", "combination"]
-    rows = result.drop_duplicates(keys)[[*keys, "names", "category", "test_accuracy"]]
+    first = ["names", "kind", "category", "models", "combination", "test_accuracy"]
+    rows = result.drop_duplicates(keys)[first]
     rows = rows.rename(columns={"test_accuracy": "accuracy"})
     by_set = result.pivot_table(index=keys, columns="test", values="accuracy", sort=False)
     by_set = by_set.reindex(columns=sets).add_prefix("accuracy_")
