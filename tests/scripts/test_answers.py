@@ -130,7 +130,8 @@ def test_angles_are_known_where_confidences_are_and_classes_always(folder):
     assert (known["ensemble"] == known["prediction_1"].where(first, known["prediction_2"])).all()
     assert rows.loc[rows["model_2"] == "clip", ["theta", "ensemble"]].isna().all(axis=None)
     table = str(folder / "classes.tsv")
-    class_specialisation(**files, table=table, groups={"small": ["ant", "bee"]})
+    groups = {"small": ["ant", "bee"]}
+    class_specialisation(**files, attributes=[], table=table, groups=groups, split="test")
     found = read_table(table)
     assert found["advantage"].to_numpy() == pytest.approx(found["accuracy_1"] - found["accuracy_2"])
     assert (found["advantage_low"] <= found["advantage"]).all()
