@@ -146,7 +146,7 @@ rule cascades_on_set:
         "../scripts/cascades_on_set.py"
 
 
-rule accuracy_on_set:
+use rule accuracy as accuracy_on_set with:
     """Compare public checkpoints with what is published of them on a known test set."""
     input:
         correct="<results>/test_sets/{set}/correct.tsv",
@@ -156,8 +156,6 @@ rule accuracy_on_set:
         "<results>/logs/accuracy_on_set/{set}.log",
     benchmark:
         "<results>/benchmarks/accuracy_on_set/{set}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
     params:
         settings=lambda w: {
             "claims": claims_on(STUDY, STUDY.test_sets[w.set]),
@@ -165,5 +163,3 @@ rule accuracy_on_set:
             "tolerance": STUDY.accuracy_tolerance,
         },
         code=fingerprint("accuracy"),
-    script:
-        "../scripts/accuracy.py"
