@@ -6,10 +6,13 @@ import pytest
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
+from workflow.lib.ensembles.counts import read_counts
 from workflow.lib.measures.specialisation import angle
+from workflow.lib.outputs.arrays import read_arrays
 from workflow.lib.outputs.tables import read_table
 from workflow.lib.run.errors import InputError
 from workflow.scripts.answers import answers
+from workflow.scripts.answers_on_set import answers_on_set
 from workflow.scripts.class_specialisation import class_specialisation
 from workflow.scripts.comparison import comparison
 from workflow.scripts.distances import distances_of_models
@@ -130,8 +133,9 @@ def test_angles_are_known_where_confidences_are_and_classes_always(folder):
     assert (known["ensemble"] == known["prediction_1"].where(first, known["prediction_2"])).all()
     assert rows.loc[rows["model_2"] == "clip", ["theta", "ensemble"]].isna().all(axis=None)
     table = str(folder / "classes.tsv")
-    groups = {"small": ["ant", "bee"]}
-    class_specialisation(**files, attributes=[], table=table, groups=groups, split="test")
+    class_specialisation(
+        **files, table=table, groups={"small": ["ant", "bee"]}, attributes=[], split="test"
+    )
     found = read_table(table)
     assert found["advantage"].to_numpy() == pytest.approx(found["accuracy_1"] - found["accuracy_2"])
     assert (found["advantage_low"] <= found["advantage"]).all()
@@ -186,3 +190,43 @@ def test_a_study_with_two_models_in_the_band_has_no_votes(folder):
         models=str(folder / "models.tsv"), table=str(folder / "votes.tsv"), split="test", threads=1,
     )  # fmt: skip
     assert draw(folder, votes, "votes")["svg"]
+
+
+def test_answers_on_other_images_are_counted_there_and_beside_them(folder):
+    run(folder)
+    known = read_arrays(folder / "answers.npz")
+    rng = np.random.default_rng(1)
+    top = rng.integers(-1, 4, (50, 2))
+    labels = rng.integers(0, 4, 50)
+    also = np.stack([np.full(50, -1), np.where(rng.random(50) < 0.3, (labels + 1) % 4, -1)], axis=1)
+    np.savez(folder / "other.npz", answers=top, models=["vit", "base"], labels=labels)
+    own = Manifest.read(folder / "manifest.tsv").splits["test"]
+    test = Split(np.arange(50).astype(str), labels, also)
+    Manifest(CLASSES, {"test": test, "clean": own}).write(folder / "other.tsv")
+
+    def count(**given):
+        answers_on_set(
+            study=folder / "manifest.tsv", own=folder / "answers.npz",
+            counts=folder / "there.npz", answers=folder / "found.npz",
+            clean_counts=folder / "beside.npz", combination="confident",
+            **{"manifest": folder / "other.tsv", "file": str(folder / "other.npz"),
+               "models": {"base": "base", "vit": "vit"}} | given,
+        )  # fmt: skip
+        return read_arrays(folder / "found.npz")
+
+    found = count()
+    accepted = [{label, *more} - {-1} for label, more in zip(labels, also.tolist(), strict=True)]
+    right = [[t in own for t, own in zip(column, accepted, strict=True)] for column in top.T[::-1]]
+    np.testing.assert_array_equal(found["right"], right)
+    _, counted = read_counts(folder / "there.npz")
+    assert counted["none"].both_right[0, 1] == np.logical_and(*right).sum()
+    _, counted = read_counts(folder / "beside.npz")
+    rows = [known["models"].tolist().index(key) for key in ("base", "vit")]
+    np.testing.assert_array_equal(
+        counted["none"].correct, (known["top"][rows] == own.labels).sum(axis=1)
+    )
+    # Other labels of the study's own images.
+    relabelled = Split(own.ids[::3], (own.labels[::3] + 1) % 4)
+    Manifest(CLASSES, {"test": relabelled, "clean": own}).write(folder / "again.tsv")
+    found = count(manifest=folder / "again.tsv", file=None)
+    np.testing.assert_array_equal(found["right"], known["top"][rows][:, ::3] == relabelled.labels)
