@@ -71,6 +71,11 @@ def units(checkout: Checkout) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def take_interruptions() -> None:
+    """Let Ctrl-C through: what a shell starts in the background begins by ignoring it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Submission:
     """A Snakemake that hands its jobs to a cluster."""
 
@@ -83,6 +88,7 @@ class Submission:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=checkout.path, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=take_interruptions,
                 env={k: v for k, v in cluster.environment.items() if not k.startswith("PYTEST")},
             )  # fmt: skip
 
@@ -167,12 +173,9 @@ def interrupt(how: str, checkout: Checkout, cluster: Cluster, submission: Submis
         checkout.run("--unlock", study=STUDY)
         return len(running)
     if how == "ctrl-c":
-        for _ in range(3):  # as people do: a library may take an interruption for its own
-            submission.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                submission.process.wait(60)
-                return len(running)
-        raise AssertionError(submission.log.read_text()[-5000:])
+        submission.process.send_signal(signal.SIGINT)
+        submission.process.wait(120)
+        return len(running)
     if how == "job":
         if running:
             with contextlib.suppress(RuntimeError):  # it has just ended
