@@ -26,7 +26,7 @@ DRAWN = {
 }
 AFTER_VARIANTS = once("sensitivity", "report")
 FOUND = once("findings", "summary", "report")
-SETS = 3  # further test sets
+SETS, SHOWN = 3, 2  # further test sets, and those of images of their own
 ROBUST = once("robustness", "shift", "effective", "summary", "report")
 PAIRS_ON_SETS = {"pairs_on_set": SETS, **ROBUST}
 SCORES_ON_SETS = {"scores_on_set": SETS, **ROBUST}
@@ -101,13 +101,13 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
     [
         # modules of the engine
         ("workflow/lib/ensembles/pairs.py", "CANDIDATES = 8", "CANDIDATES = 9",
-         COUNTED),
+         {**COUNTED, "counts_on_set": SETS}),
         ("workflow/lib/ensembles/greedy.py", "CANDIDATES = 16", "CANDIDATES = 17",
          {**SELECTED, **GREEDY}),
         # the probes: no network is trained again
         ("workflow/lib/probes/fit.py", "HISTORY = 60", "HISTORY = 61",
          {"head": 4, "extract": 4, "features": 2, "downstream": 3, "extract_features": 1,
-          "extract_tasks": 1, **AGGREGATES}),
+          "extract_tasks": 1, "extract_set": SHOWN, **AGGREGATES}),
         # the look of figures
         ("workflow/lib/show/style.py", '"""\n\n', '"""\n\nCHANGED = 1\n', DRAWN),
         ("workflow/report/report.html.j2", "<html", "<html ", once("report", "paper_report")),
@@ -120,7 +120,7 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
         (SMALL, "ensemble: probability", "ensemble: logit",
          {name: 1 for name in
           {**AFTER_PAIRS, **SPECIALISATION, **RECOMMENDATIONS, **once("figure5", "weaker")}
-          if name not in ("combined", "figure6", *MAPS, "added", "nats")}),
+          if name not in ("combined", "figure6", *MAPS, "added", "nats", "pairs_on_set")}),
         (SMALL, "- [base, reinit]", "- [base, efficientnet]",
          {**once("figure2", "nats", "pair_classes"), **SPECIALISATION}),
         (SMALL, "footwear: [sandal, sneaker,", "footwear: [sneaker,",
@@ -142,14 +142,15 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
          {"downstream": 3, **once("transfer", "figure7", "summary", "report")}),
         # a model's recipe, and that of one that others start from
         (SMALL, "label_smoothing: 0.2", "label_smoothing: 0.3",
-         {"train": 1, "extract": 1, **AGGREGATES}),
+         {"train": 1, "extract": 1, "extract_set": SHOWN, **AGGREGATES}),
         (SMALL, '["a photo of a {}", "a {} for sale"]', '["a photo of a {}"]',
          {"train_parent": 1, "head": 2, "extract": 2, "extract_features": 1, "features": 1,
-          "extract_tasks": 1, "downstream": 2, **AGGREGATES}),
+          "extract_tasks": 1, "downstream": 2, "extract_set": SHOWN, **AGGREGATES}),
         # one model more, and one less
         (SMALL, "  high: {", "  narrow: {category: hparam, seed: 8, shift: 0}\n  high: {",
-         {"train": 1, "extract": 1, **AGGREGATES}),
-        (SMALL, "  low: {category: hparam, set: low, epochs: 1, seed: 7}\n", "", AGGREGATES),
+         {"train": 1, "extract": 1, "extract_set": SHOWN, **AGGREGATES}),
+        (SMALL, "  low: {category: hparam, set: low, epochs: 1, seed: 7}\n", "",
+         {"extract_set": SHOWN, **AGGREGATES}),
     ],
     ids=["pairs module", "greedy module", "probes", "style", "template", "caption", "pin", "name",
          "band", "combination", "pair", "groups", "update", "attributes", "name of an update",
@@ -181,7 +182,7 @@ def test_labels_of_a_test_set_reach_no_fit(checkout):
     # What is asked again of its labels is read by no rule but those of test sets.
     rules = (checkout.path / "workflow/rules").glob("*.smk")
     readers = {p.name for p in rules if "<results>/test_sets/" in p.read_text()}
-    assert readers == {"test_sets.smk"}
+    assert readers == {"test_sets.smk", "logits_on_sets.smk", "answers_on_sets.smk"}
 
 
 def test_a_model_that_joins_is_the_only_one_that_a_test_set_runs(checkout):
