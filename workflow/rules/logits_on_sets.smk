@@ -3,14 +3,6 @@
 from workflow.lib.measures.accuracy import POPULATION, claims_on, further_test_set
 
 
-def outputs_on(test_set, split="test"):
-    """Files of outputs of the models that can take a test set, on it or on the test images."""
-    where = f"test_sets/{test_set}/" if split == "test" and test_set in STUDY.shown_sets else ""
-    return expand(
-        "<results>/{where}outputs/{model}/test.h5", where=where, model=STUDY.taking(test_set)
-    )
-
-
 use rule images as images_of_set with:
     """Decode, perhaps corrupt, resize and crop the images of a test set once."""
     input:
@@ -74,8 +66,8 @@ rule counts_on_set:
         study="<results>/dataset/manifest.tsv",
         manifest="<results>/test_sets/{set}/dataset/manifest.tsv",
         calibration="<results>/calibration.tsv",
-        outputs=lambda w: outputs_on(w.set),
-        clean=lambda w: outputs_on(w.set, "clean"),
+        outputs=lambda w: expand("<results>/{file}", file=STUDY.outputs_on(w.set)),
+        clean=lambda w: expand("<results>/{file}", file=STUDY.outputs_on(w.set, clean=True)),
     output:
         counts="<results>/test_sets/{set}/counts.npz",
         answers="<results>/test_sets/{set}/answers.npz",
@@ -106,7 +98,7 @@ use rule scores as scores_on_set with:
         calibration="<results>/calibration.tsv",
         weights="<results>/combining/weights.tsv",
         recommended="<results>/selection/recommendations.tsv",
-        outputs=lambda w: outputs_on(w.set),
+        outputs=lambda w: expand("<results>/{file}", file=STUDY.outputs_on(w.set)),
     output:
         table="<results>/test_sets/{set}/scores.tsv",
         risks="<results>/test_sets/{set}/risks.tsv",
@@ -126,7 +118,7 @@ rule cascades_on_set:
         manifest="<results>/test_sets/{set}/dataset/manifest.tsv",
         calibration="<results>/calibration.tsv",
         cascades="<results>/cascades.tsv",
-        outputs=lambda w: outputs_on(w.set),
+        outputs=lambda w: expand("<results>/{file}", file=STUDY.outputs_on(w.set)),
     output:
         table="<results>/test_sets/{set}/cascades.tsv",
     log:

@@ -324,6 +324,12 @@ class Study:
             return [key for key in self.models if self.column_of(key) in known]
         return self.with_weights if test_set in self.shown_sets else list(self.models)
 
+    def outputs_on(self, test_set: str, clean: bool = False) -> list[str]:
+        """Files of outputs of the models that take a test set, on it or on the test images."""
+        own = test_set in self.shown_sets and not clean
+        where = f"test_sets/{test_set}/outputs" if own else "outputs"
+        return [f"{where}/{model}/test.h5" for model in self.taking(test_set)]
+
     def column_of(self, model: str) -> str:
         """Name a model has in a file of answers of several."""
         return self.networks[model].recipe.get("column") or model
