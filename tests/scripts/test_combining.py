@@ -455,6 +455,28 @@ def test_many_ensembles_are_scored_part_by_part(study, monkeypatch):
     assert study.read("r.tsv").equals(study.read("risks.tsv"))
 
 
+def test_what_some_models_cannot_take_is_scored_by_the_others(study):
+    chosen = {key for own in study.read("selected.tsv").query("rank == 1")["models"]
+              for key in own.split(" + ")}  # fmt: skip
+    for keys in (KEYS[:2], [key for key in KEYS if key not in chosen]):
+        files = dict(zip(KEYS, study.files("test"), strict=True))
+        scores(
+            manifest=study.path("manifest.tsv"), calibration=study.path("calibration.tsv"),
+            weights=study.path("weights.tsv"), recommended=study.path("selected.tsv"),
+            outputs=[files[key] for key in keys], table=study.path("some.tsv"),
+            risks=study.path("r.tsv"), models=keys, split="test", threads=1, name="other",
+        )  # fmt: skip
+        found = study.read("some.tsv")
+        assert {k for own in found["models"] for k in own.split(" + ")} == {*keys}
+        assert (found["test"] == "other").all()
+        at = ["models", "combination", "score"]
+        both = found.merge(study.read("scores.tsv"), on=at)
+        np.testing.assert_allclose(both["value_x"], both["value_y"], rtol=1e-9)
+        drawn = {k for own in study.read("r.tsv")["models"] for k in own.split(" + ")}
+        assert drawn <= {*keys}
+    assert not drawn
+
+
 def test_weights_that_do_not_converge_are_reported_and_marked(tmp_path, caplog):
     own = Study(tmp_path)
     labels = own.splits["calibration"].labels

@@ -93,6 +93,7 @@ def scores(
     parts = cut(len(ensembles), len(examples.labels))
     progress = Progress(len(examples.labels) * len(parts), "images")
     found = np.empty((len(ensembles), len(COMBINATIONS), len(SCORES), 1 + GROUPS))
+    kept: dict[int, list[np.ndarray]] = {}  # of those whose curves are drawn
     with Logits.open(outputs, examples, temperatures.to_numpy(), models, whole) as logits:
         for part in parts:
             own, fits = [ensembles[e] for e in part], [values[e] for e in part]
@@ -100,14 +101,22 @@ def scores(
                 logits, own, fits, group, GROUPS, threads=threads, progress=progress.advance
             )
             found[part] = score_all(combined, group, logits, threads=threads)
-            del combined
-        own, fits = [ensembles[e] for e in shown], [values[e] for e in shown]
-        best = combine(logits, own, fits, group, GROUPS, threads=threads)
+            alone = combined.alone
+            arrays = combined.right, combined.log_confidence, combined.losses
+            for row, e in enumerate(part.tolist()):
+                if e in shown:
+                    kept[e] = [array[row].copy() for array in arrays]
+            del combined, arrays
     rows = describe(fitted, ensembles, found, len(examples.labels), place)
     if examples.also is not None:  # of several right labels, none is the one to be likely
         rows = rows[~rows["score"].isin(LOSSES)]
     write_table(table, rows.assign(test=name or split)[ORDER], float_format="%.9g")
-    write_table(risks, curves(fitted, shown, best, first))
+    drawn = pd.DataFrame(columns=CURVES)
+    if shown:
+        best = [np.stack(parts) for parts in zip(*(kept[e] for e in shown), strict=True)]
+        together = Combined([ensembles[e] for e in shown], alone, *best)
+        drawn = curves(fitted, shown, together, first)
+    write_table(risks, drawn)
 
 
 MEMORY = 600_000_000  # bytes of answers at a time
@@ -119,6 +128,7 @@ def cut(ensembles: int, examples: int) -> list[np.ndarray]:
     return np.array_split(np.arange(ensembles), max(1, -(-ensembles * each // MEMORY)))
 
 
+CURVES = ["selected_by", "kind", "models", "combination", "coverage", "risk"]
 ORDER = ["models", "kind", "name", "combination", "test", "score", "value", "low", "high",
          "best_member", "difference", "difference_low", "difference_high", "members", "diversity",
          "converged"]  # fmt: skip
