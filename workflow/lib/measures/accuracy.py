@@ -23,7 +23,7 @@ from workflow.lib.run.errors import InputError
 
 if TYPE_CHECKING:
     from workflow.lib.study.completed import Study
-    from workflow.lib.study.model import Dataset
+    from workflow.lib.study.datasets import Dataset
 
 TABLE = Path(__file__).parents[3] / "resources" / "accuracy" / "published.csv"
 POPULATION = {

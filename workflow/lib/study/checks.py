@@ -9,8 +9,9 @@ from workflow.lib.data import labels
 from workflow.lib.data.splits import HELD
 from workflow.lib.outputs import answers
 from workflow.lib.study import networks
+from workflow.lib.study.datasets import Dataset, TestSet
 from workflow.lib.study.fields import A_SLUG, is_slug, shown
-from workflow.lib.study.model import Dataset, PublishedFile, Scenes, StudyFile, TestSet, Voc
+from workflow.lib.study.model import PublishedFile, Scenes, StudyFile, Voc
 from workflow.lib.study.network_checks import network_mistakes, unlearnable
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Learnt

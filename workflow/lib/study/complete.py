@@ -18,6 +18,7 @@ from workflow.lib.study.completed import (
     PublishedStudy,
     Study,
 )
+from workflow.lib.study.datasets import TestSet
 from workflow.lib.study.pretraining import CONTRASTIVE
 
 PLAIN_IMAGE = {"size": 224, "crop": 1.0, "interpolation": "bicubic", "mean": [0.0] * 3}
@@ -128,7 +129,7 @@ def _shown(own: networks.Model, file: model.StudyFile, recipe: Mapping) -> Model
     )
 
 
-def _test_set(own: model.TestSet, seed: int) -> dict:
+def _test_set(own: TestSet, seed: int) -> dict:
     """Keep what a test set is made of."""
     values = own.model_dump(exclude_none=True)
     if own.corruption is None:

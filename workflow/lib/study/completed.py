@@ -8,6 +8,7 @@ from workflow.lib.data.splits import HELD
 from workflow.lib.outputs.answers import columns_of, holds_confidences
 from workflow.lib.study import model
 from workflow.lib.study.categories import CONTROL
+from workflow.lib.study.datasets import Dataset
 from workflow.lib.study.figures import PUBLISHED, drawable
 
 
@@ -185,7 +186,7 @@ class Study:
 
     name: str
     title: str
-    dataset: model.Dataset
+    dataset: Dataset
     band: list[float]
     ensemble: str
     protocol: str

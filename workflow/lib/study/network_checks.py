@@ -11,8 +11,9 @@ from workflow.lib.data.splits import HELD
 from workflow.lib.models import hub
 from workflow.lib.run.errors import InputError
 from workflow.lib.study import networks
+from workflow.lib.study.datasets import Dataset
 from workflow.lib.study.fields import shown
-from workflow.lib.study.model import Dataset, StudyFile
+from workflow.lib.study.model import StudyFile
 from workflow.lib.study.networks import Network
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.pretraining import CONTRASTIVE

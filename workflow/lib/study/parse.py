@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from workflow.lib.study import fields, networks
+from workflow.lib.study.datasets import DATASETS, TestSet
 from workflow.lib.study.fields import Section, Strict, keys, optional, shown
-from workflow.lib.study.model import DATASETS, TASKS, PublishedFile, StudyFile, TestSet
+from workflow.lib.study.model import TASKS, PublishedFile, StudyFile
 from workflow.lib.study.pretraining import PRETRAINING
 from workflow.lib.study.recipe import Image, Learnt, Recipe
 
