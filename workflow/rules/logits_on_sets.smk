@@ -28,13 +28,12 @@ rule extract_set:
     input:
         manifest="<results>/test_sets/{set}/dataset/manifest.tsv",
         classes="<results>/dataset/manifest.tsv",
-        checkpoints=lambda w: expand(
-            "<results>/models/{model}/checkpoint.safetensors", model=STUDY.taking(w.set)
+        checkpoints=expand(
+            "<results>/models/{model}/checkpoint.safetensors", model=STUDY.with_weights
         ),
-        images=lambda w: expand(
-            "<results>/test_sets/{set}/images/{geometry}.npy",
-            set=w.set,
-            geometry=STUDY.geometries_of(STUDY.taking(w.set)),
+        images=expand(
+            "<results>/test_sets/{{set}}/images/{geometry}.npy",
+            geometry=STUDY.geometries_of(STUDY.with_weights),
         ),
     output:
         files=expand(
@@ -49,7 +48,7 @@ rule extract_set:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings=lambda w: {
+        settings={
             "models": STUDY.with_weights,
             "recipes": [STUDY.networks[model].recipe for model in STUDY.with_weights],
             "geometries": [STUDY.networks[model].geometry for model in STUDY.with_weights],
@@ -81,10 +80,7 @@ rule counts_on_set:
         "../../envs/workflow.yaml"
     threads: 4
     params:
-        settings=lambda w: {
-            "models": STUDY.taking(w.set),
-            "relabelled": w.set not in STUDY.shown_sets,
-        },
+        settings=lambda w: {"models": STUDY.taking(w.set)},
         code=fingerprint("counts_on_set"),
     script:
         "../scripts/counts_on_set.py"
@@ -114,8 +110,8 @@ use rule scores as scores_on_set with:
 rule cascades_on_set:
     """Run the cascades there, at the thresholds that were chosen."""
     input:
-        study="<results>/dataset/manifest.tsv",
         manifest="<results>/test_sets/{set}/dataset/manifest.tsv",
+        held=lambda w: [] if w.set in STUDY.shown_sets else "<results>/dataset/manifest.tsv",
         calibration="<results>/calibration.tsv",
         cascades="<results>/cascades.tsv",
         outputs=lambda w: expand("<results>/{file}", file=STUDY.outputs_on(w.set)),
@@ -129,10 +125,7 @@ rule cascades_on_set:
         "../../envs/workflow.yaml"
     threads: 4
     params:
-        settings=lambda w: {
-            "models": STUDY.taking(w.set),
-            "relabelled": w.set not in STUDY.shown_sets,
-        },
+        settings=lambda w: {"models": STUDY.taking(w.set)},
         code=fingerprint("cascades_on_set"),
     script:
         "../scripts/cascades_on_set.py"

@@ -1,5 +1,7 @@
 """Run cascades on a further test set, at the thresholds that were chosen on held-out images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -19,22 +21,21 @@ COLUMNS = ["kind", "models", "then", "thresholds", "exits", "macs", "examples", 
 
 def cascades_on_set(
     *,
-    study: str,
     manifest: str,
     calibration: str,
     cascades: str,
     outputs: list[str],
     table: str,
     models: list[str],
-    relabelled: bool,
     threads: int,
+    held: str | Sequence[str] = (),
 ) -> None:
     """Write a table of the listed cascades that every image goes through.
 
     Parameters
     ----------
-    study, manifest : str
-        Manifests of the study, and of the test set.
+    manifest : str
+        Of the test set.
     calibration : str
         Table of temperatures.
     cascades : str
@@ -45,12 +46,12 @@ def cascades_on_set(
         Table to write, of columns as there: `exits`, `macs`, `accuracy` and `ensemble_accuracy` are
         those on the test set.
     models : list of str
-    relabelled : bool
-        Whether the test set is of the study's own test images, whose outputs are there.
     threads : int
+    held : str, optional
+        Manifest whose split the outputs files are of, where these hold more images.
     """
     test = Manifest.read(manifest).splits["test"]
-    held = Manifest.read(study).splits["test"] if relabelled else test
+    whole = Manifest.read(held).splits["test"] if isinstance(held, str) else None
     place = {key: number for number, key in enumerate(models)}
     listed = read_table(cascades)
     if len(listed):
@@ -61,7 +62,7 @@ def cascades_on_set(
     # Each cascade's growing ensembles: of its first two models, and of all.
     groups = list(dict.fromkeys(own[:size] for own in members for size in range(2, len(own) + 1)))
     temperatures = read_table(calibration).set_index("model")["temperature"][models].to_numpy()
-    with Logits.open(outputs, test, temperatures, models, held) as logits:
+    with Logits.open(outputs, test, temperatures, models, whole) as logits:
         macs = np.array([cost(attributes)[0] for attributes in logits.attributes])
         examples = logits.shape[1]
         weights = [np.ones(len(own)) for own in groups]

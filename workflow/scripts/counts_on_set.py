@@ -25,7 +25,6 @@ def counts_on_set(
     clean_counts: str,
     correct: str,
     models: list[str],
-    relabelled: bool,
     threads: int,
 ) -> None:
     """Write counts of pairs on both, and answers on the test set.
@@ -47,15 +46,13 @@ def counts_on_set(
     correct : str
         Table to write: how many `images` each model gets `right`.
     models : list of str
-    relabelled : bool
-        Whether the test set is of the study's own test images, whose outputs are there.
     threads : int
     """
     own = Manifest.read(study).splits["test"]
     splits = Manifest.read(manifest).splits
     test, beside = splits["test"], splits["clean"]
     temperatures = read_table(calibration).set_index("model")["temperature"][models].to_numpy()
-    held = own if relabelled else test
+    held = own if outputs == clean else test  # of the study's own images labels alone differ
     with Logits.open(outputs, test, temperatures, models, held) as logits:
         counter = PairCounter(logits, confidences=True)
         stream(logits, counter, threads=threads)

@@ -1,13 +1,11 @@
 """Set all further test sets side by side: models, what is recommended, and what holds on each."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.measures import claims
-from workflow.lib.measures.bases import X, compare, two_way_mean
+from workflow.lib.measures.bases import Compared, X, compare, two_way_mean
 from workflow.lib.measures.robustness import effective_robustness, probit_line
 from workflow.lib.measures.verdicts import judge
 from workflow.lib.outputs.tables import read_table, write_table
@@ -43,7 +41,6 @@ def robustness(
     sets: list[str],
     bases: list[str],
     combination: str,
-    gates: Sequence[str] = (),
 ) -> None:
     """Write what the report says of further test sets.
 
@@ -53,8 +50,6 @@ def robustness(
         Of the study: its manifest, models.tsv, recommendations.tsv, scores.tsv.
     on_models, on_pairs, clean_pairs, scores, cascades : list of str
         Tables of each test set, in the order of `sets`; the last two may be none.
-    gates : sequence of str
-        Of test sets on which accuracies are published, that these are met.
     table : str
         Table to write: a row a single model, and the best pair, triple and cascade of those that
         are recommended, with `accuracy` on the study's test images, accuracy_<set> on each test
@@ -89,11 +84,10 @@ def robustness(
     for name, *files, (scored, run) in tables:
         on_model, pairs, beside = map(read_table, files)
         rows.append(accuracies(name, on_model, known, best, scored, run, count))
-        sides = [compare(own, combination, claims.COLUMNS, bases) for own in (beside, pairs)]
-        means += [category_means(own, name, where) for own, where in zip(sides, (True, False),
-                                                                      strict=True)]  # fmt: skip
-        if len(sides[1].models) >= LEAST:
-            judged += [(name, sides[0], sides[1])]
+        clean, here = (compare(own, combination, claims.COLUMNS, bases) for own in (beside, pairs))
+        means += [category_means(clean, name, CLEAN), category_means(here, name, name)]
+        if len(here.models) >= LEAST:
+            judged.append((name, clean, here))
     result = pd.concat(rows, ignore_index=True)
     write_table(table, overview(result, sets))
     write_table(effective, result[ROWS])
@@ -182,7 +176,7 @@ def overview(result: pd.DataFrame, sets: list[str]) -> pd.DataFrame:
     return rows.merge(by_set, on=keys, how="left").merge(gain, on=keys, how="left")
 
 
-def category_means(compared, name: str, clean: bool) -> pd.DataFrame:
+def category_means(compared: Compared, name: str, where: str) -> pd.DataFrame:
     """Mean of each quantity by category, with its interval over bases and models."""
     rows = []
     for quantity in QUANTITIES:
@@ -193,23 +187,21 @@ def category_means(compared, name: str, clean: bool) -> pd.DataFrame:
             if own.size:
                 mean, low, high = two_way_mean(own)
                 rows.append(
-                    {"test": name, "where": CLEAN if clean else name, "quantity": quantity,
+                    {"test": name, "where": where, "quantity": quantity,
                      "category": category, "models": own.shape[1], "mean": mean, "low": low,
                      "high": high}
                 )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def questions(judged: list) -> list[dict]:
+def questions(judged: list[tuple[str, Compared, Compared]]) -> list[dict]:
     """Ask the first two claims on each test set, all of them corrected together."""
     asked, rows = [], []
     for name, beside, here in judged:
-        for ask in (claims.inconsistency_grows, claims.improvement_is_linear):
-            if ask is claims.improvement_is_linear and np.isnan(here.values["improvement"]).all():
-                continue
+        known = not np.isnan(here.values["improvement"]).all()
+        for ask in (claims.inconsistency_grows, *[claims.improvement_is_linear] * known):
             asked.append(ask(here))
-            row = {"test": name, "question": asked[-1].claim, "clean": ask(beside).value}
-            rows.append(row)
+            rows.append({"test": name, "question": asked[-1].claim, "clean": ask(beside).value})
     for row, claim, finding in zip(rows, judge(asked), asked, strict=True):
         row |= {"value": finding.value, "holds": claim.holds, "p_holm": claim.p_holm}
         row["evidence"] = claim.evidence

@@ -5,7 +5,7 @@ both settle whether their ensemble is right. Counts of right and wrong come from
 correctness matrices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -93,13 +93,16 @@ def count_pairs(logits: Logits, **options) -> PairCounts:
     return counter.counts()[0]
 
 
-def pair_classes(
-    logits: Logits, first: int, second: int, top: np.ndarray, combination: str
+def classes_together(
+    logits: Logits,
+    first: int,
+    second: int,
+    top: np.ndarray,
+    add: Callable[[int, np.ndarray, np.ndarray], None],
 ) -> np.ndarray:
-    """Class that a pair's ensemble predicts, reading logits only where the pair differs.
+    """Class of the highest sum of two models' scores, reading logits only where they differ.
 
-    A common top class is the ensemble's: no class has a higher sum, and of equal ones it has the
-    lowest index.
+    A common top class has it: no class has a higher sum, and of equal ones it has the lowest index.
 
     Parameters
     ----------
@@ -108,7 +111,8 @@ def pair_classes(
         Numbers of the models.
     top : ndarray of int, shape (models, examples)
         Top class of each model.
-    combination : str
+    add : callable
+        Given a model's number, its logits of some rows and the sums, adds its scores to these.
 
     Returns
     -------
@@ -118,6 +122,17 @@ def pair_classes(
     for rows in runs(np.flatnonzero(top[first] != top[second])):
         total = np.zeros((len(rows), logits.shape[2]))
         for model in (first, second):
-            add_scores(logits, model, logits.scattered(model, rows), combination, total)
+            add(model, logits.scattered(model, rows), total)
         classes[rows] = total.argmax(axis=1)
     return classes
+
+
+def pair_classes(
+    logits: Logits, first: int, second: int, top: np.ndarray, combination: str
+) -> np.ndarray:
+    """Class that a pair's ensemble predicts by one of `COMBINATIONS`; see `classes_together`."""
+
+    def add(model: int, values: np.ndarray, total: np.ndarray) -> None:
+        add_scores(logits, model, values, combination, total)
+
+    return classes_together(logits, first, second, top, add)

@@ -1,8 +1,4 @@
-"""What both models of an update answer together, on every image: logits are read where they differ.
-
-A common top class is that of every combination: no class has a higher sum, and of equal ones it has
-the lowest index.
-"""
+"""What both models of an update answer together, from logits of the images where they differ."""
 
 from collections.abc import Mapping
 
@@ -11,8 +7,8 @@ import pandas as pd
 
 from workflow.lib.ensembles.combine import COMBINATIONS
 from workflow.lib.ensembles.listed import JOIN
-from workflow.lib.ensembles.logits import Logits, runs
-from workflow.lib.ensembles.pairs import pair_classes
+from workflow.lib.ensembles.logits import Logits
+from workflow.lib.ensembles.pairs import classes_together, pair_classes
 
 WEIGHTED = "weighted"
 CASCADES = {"ensemble": "cascade-both", "larger": "cascade-larger"}
@@ -38,14 +34,11 @@ def weighted_classes(
     -------
     ndarray of int, shape (examples,)
     """
-    classes = top[first].copy()
-    for rows in runs(np.flatnonzero(top[first] != top[second])):
-        total = np.zeros((len(rows), logits.shape[2]))
-        for model in (first, second):
-            values = logits.scattered(model, rows) / logits.temperatures[model]
-            total += weights[model] * values
-        classes[rows] = total.argmax(axis=1)
-    return classes
+
+    def add(model: int, values: np.ndarray, total: np.ndarray) -> None:
+        total += weights[model] * (values / logits.temperatures[model])
+
+    return classes_together(logits, first, second, top, add)
 
 
 def update_classes(
