@@ -13,9 +13,8 @@ from scipy.stats import chi2
 
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
-from workflow.lib.ensembles.scores import LIKELY
+from workflow.lib.ensembles.scores import LIKELY, OF_ENSEMBLES
 from workflow.lib.measures.calibration import fit_temperature
-from workflow.lib.measures.uncertainty import SCORES
 from workflow.lib.outputs.store import write
 from workflow.lib.run.errors import InputError
 from workflow.scripts import scores as scoring
@@ -220,7 +219,9 @@ def test_scores_are_those_of_the_definition_on_the_test_images(study):
         assert nll["members"] - nll["value"] == pytest.approx(nll["diversity"])
         assert nll["diversity"] > 0
     everything = study.read("scores.tsv")
-    assert set(everything["score"]) == set(SCORES)
+    assert set(everything["score"]) == set(OF_ENSEMBLES)
+    converted = everything[everything["score"] == "conversion_rate"]
+    assert {own.count("+") for own in converted["models"]} == {1}
     assert set(everything["test"]) == {"test"}
     votes = everything[everything["combination"] == "vote"]
     assert (

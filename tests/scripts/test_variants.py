@@ -36,12 +36,13 @@ def greedy() -> pd.DataFrame:
 
 
 def scored() -> pd.DataFrame:
-    """Accuracies of pairs under combinations that are not counted."""
+    """Accuracies and conversion rates of pairs under combinations that are not counted."""
     return pd.DataFrame(
-        {"models": f"{a} + {b}", "kind": "pair", "combination": combination, "score": "accuracy",
-         "value": 0.9}
+        {"models": f"{a} + {b}", "kind": "pair", "combination": combination, "score": score,
+         "value": value}
         for a, b in itertools.combinations(MODELS["model"], 2)
         for combination in ("weighted", "confident")
+        for score, value in (("accuracy", 0.9), ("conversion_rate", 0.6))
     )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def test_the_slope_is_that_of_the_main_pairs_with_the_base(table, counted):
 
 
 def test_one_variant_of_each_number_is_the_study_s_own(table):
-    assert len(table) == 3 * 2 * 4 + 2 * 3 + 8 + 4 * 2
+    assert len(table) == 3 * 2 * 4 + 2 * 4 + 8 + 4 * 2
     own = table[table["chosen"]]
     assert own["number"].value_counts().to_dict() == {
         "slope": 1, "correlation": 1, "improvement": 1, "conversion_rate": 1, "greedy_gain": 1,
@@ -118,7 +119,8 @@ def test_further_combinations_are_compared_with_the_mean_of_their_members(table,
     own = table[table["combination"] == "weighted"].set_index("number")
     assert own.at["improvement", "value"] == pytest.approx(gained.mean())
     assert own.at["slope", "value"] == pytest.approx(slope(pairs["error_inconsistency"], gained)[0])
-    assert set(own["temperature"]) == {"calibration"} and "conversion_rate" not in own.index
+    assert own.at["conversion_rate", "value"] == pytest.approx(0.6)
+    assert set(own["temperature"]) == {"calibration"}
 
 
 def test_the_greedy_gain_is_of_the_last_step_averaged_over_bases():

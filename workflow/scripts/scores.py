@@ -14,12 +14,11 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.ensembles.dense import KINDS
 from workflow.lib.ensembles.listed import JOIN
 from workflow.lib.ensembles.logits import Logits
-from workflow.lib.ensembles.scores import COMBINATIONS, confident, score_all
+from workflow.lib.ensembles.scores import COMBINATIONS, OF_ENSEMBLES, confident, score_all
 from workflow.lib.ensembles.whole import Combined, combine
 from workflow.lib.measures.statistics import wilson
 from workflow.lib.measures.uncertainty import (
     GROUPS,
-    SCORES,
     groups,
     jackknife,
     risk_by_coverage,
@@ -61,7 +60,7 @@ def scores(
         Outputs files of the models on the split.
     table : str
         Table to write: a row an ensemble (`models`, `kind`, `name`), `combination`, `test` set and
-        `score` of `SCORES`, with its `value` and the interval of `jackknife` (Wilson's of an
+        `score` of `OF_ENSEMBLES`, with its `value` and the interval of `jackknife` (Wilson's of an
         accuracy). `difference` is that from `best_member`, with its interval of paired differences;
         `members` the mean score of the members, and `diversity` what it is above the value, where
         there is an exact decomposition. `converged` says whether the weights' fit did. A single
@@ -92,7 +91,7 @@ def scores(
     shown = sorted({number[name] for name in first["models"] if name in number})
     parts = cut(len(ensembles), len(examples.labels))
     progress = Progress(len(examples.labels) * len(parts), "images")
-    found = np.empty((len(ensembles), len(COMBINATIONS), len(SCORES), 1 + GROUPS))
+    found = np.empty((len(ensembles), len(COMBINATIONS), len(OF_ENSEMBLES), 1 + GROUPS))
     kept: dict[int, list[np.ndarray]] = {}  # of those whose curves are drawn
     with Logits.open(outputs, examples, temperatures.to_numpy(), models, whole) as logits:
         for part in parts:
@@ -157,14 +156,14 @@ def describe(
     alone = found[[single[number] for number in range(len(place))], 0]  # (models, scores, …)
     best = np.array([place[key] for key in fitted["best_member"]])
     low, high = jackknife(found)
-    accuracy = list(SCORES).index("accuracy")
+    accuracy = list(OF_ENSEMBLES).index("accuracy")
     right = found[:, :, accuracy, 0] * examples
     low[:, :, accuracy], high[:, :, accuracy] = wilson(right, np.full(right.shape, examples))
     difference = found - alone[best][:, None]
     difference_low, difference_high = jackknife(difference)
     members = np.stack([alone[list(own), :, 0].mean(axis=0) for own in ensembles])
     decomposed = np.zeros(found.shape[1:3], bool)
-    decomposed[:2, [list(SCORES).index(name) for name in ("nll", "brier")]] = True
+    decomposed[:2, [list(OF_ENSEMBLES).index(name) for name in ("nll", "brier")]] = True
     members = np.where(decomposed, members[:, None], np.nan)
 
     sizes = np.array([len(own) for own in ensembles])
@@ -176,7 +175,7 @@ def describe(
     rows = fitted[["models", "kind", "name", "best_member", "converged"]].iloc[e]
     rows = rows.reset_index(drop=True)
     rows["combination"] = np.where(one, "single", names[c])
-    rows["score"] = np.array(list(SCORES))[s]
+    rows["score"] = np.array(list(OF_ENSEMBLES))[s]
     # Only the weighted logits depend on the fit of the weights.
     rows["converged"] = rows["converged"] | (~one & (c != KINDS.index("weighted")))
     for name, values in (

@@ -102,17 +102,22 @@ def of_scores(
     scores: pd.DataFrame,
     bases: list[str],
 ) -> list[dict]:
-    """The same under further combinations, at the temperatures of calibration; none converts."""
+    """The same under further combinations, at the temperatures of calibration."""
     table = described(pair_table(counts[CALIBRATED], keys), known)
     table = table.drop_duplicates(["model_1", "model_2"])
     names = table["model_1"] + " + " + table["model_2"]
     alone = table[["accuracy_1", "accuracy_2"]].mean(axis=1)
-    of_accuracy = scores[scores["score"] == "accuracy"]
     rows = []
     for combination in FURTHER:
-        found = of_accuracy[of_accuracy["combination"] == combination].set_index("models")["value"]
-        gained = table.assign(combination=combination, improvement=names.map(found) - alone)
-        pairs = compare(gained, combination, QUANTITIES[:2], bases)
+        own = scores[scores["combination"] == combination]
+        accuracy, conversion_rate = (
+            names.map(own[own["score"] == score].set_index("models")["value"])
+            for score in ("accuracy", "conversion_rate")
+        )
+        gained = table.assign(
+            combination=combination, improvement=accuracy - alone, conversion_rate=conversion_rate
+        )
+        pairs = compare(gained, combination, QUANTITIES, bases)
         rows += numbers(pairs, {"combination": combination, "temperature": CALIBRATED})
     return rows
 
@@ -133,9 +138,8 @@ def numbers(pairs: Compared, variant: dict[str, str]) -> list[dict]:
         "slope": slope(x, gain),
         "correlation": correlation(x, gain),
         "improvement": two_way_mean(pairs.values["improvement"]),
+        "conversion_rate": two_way_mean(pairs.values["conversion_rate"]),
     }
-    if "conversion_rate" in pairs.values:
-        found["conversion_rate"] = two_way_mean(pairs.values["conversion_rate"])
     return [{"number": number} | variant | _value(value) for number, value in found.items()]
 
 

@@ -13,13 +13,22 @@ from tests.lib.ensembles.dense import models_that_agree
 from workflow.lib.ensembles.dense import KINDS, exponentials_of
 from workflow.lib.ensembles.listed import cross_fit, folds_of
 from workflow.lib.ensembles.logits import Logits
-from workflow.lib.ensembles.scores import COMBINATIONS, LIKELY, confident, oracle, score_all, vote
+from workflow.lib.ensembles.scores import (
+    COMBINATIONS,
+    LIKELY,
+    OF_ENSEMBLES,
+    confident,
+    oracle,
+    score_all,
+    vote,
+)
 from workflow.lib.ensembles.whole import Alone, combine, fit_weights, read_alone
 from workflow.lib.measures.calibration import fit_temperature
 from workflow.lib.measures.uncertainty import GROUPS, SCORES, groups
 
 pytestmark = pytest.mark.numeric
 NLL, BRIER = (list(SCORES).index(name) for name in ("nll", "brier"))
+CONVERSION = list(OF_ENSEMBLES).index("conversion_rate")
 
 
 def scaled(logits, temperatures):
@@ -65,6 +74,21 @@ def test_weights_are_those_of_scipy(examples, classes, threads, memory):
         assert loss(weights, some, data[1]) == pytest.approx(nll, abs=1e-9)
         assert nll <= best.fun + 1e-9
     assert found.converged.all()
+
+
+@pytest.mark.parametrize(
+    ("members", "weights", "nll"),
+    [
+        ((0, 1), [0.26334308185803, 0.88102200433920], 0.9232488493731966),
+        ((0, 2), [0.27576456297552, 0.23679998287718], 0.9380524774467331),
+        ((0, 1, 2), [0.21508941127788, 0.66367094075308, 0.14506591683624], 0.9072590257134788),
+    ],
+)
+def test_weights_are_those_of_a_conditional_logit(members, weights, nll):
+    """Statsmodels 0.15.0's `ConditionalLogit`, by Newton: a group an image, a row a class."""
+    found = fit_weights(Logits(*models_that_agree(3, 300, 5)), [members])
+    np.testing.assert_allclose(found.values[0], weights, rtol=1e-7)
+    assert found.nll[0] == pytest.approx(nll, abs=1e-12)
 
 
 def test_weights_do_not_depend_on_threads():
@@ -237,8 +261,14 @@ def test_scores_of_all_combinations():
         if len(members) > 2:
             assert own["vote"][0] == pytest.approx((vote(combined.alone, members) == labels).mean())
         assert np.isnan(own["oracle"][1:]).all()
+        if len(members) == 2:
+            one = right[0] ^ right[1]
+            for kind, name in enumerate(KINDS):
+                converted = combined.right[e, kind][one].mean()
+                assert own[name][CONVERSION] == pytest.approx(converted)
         for name in LIKELY:
-            assert not np.isnan(own[name]).any()
+            assert not np.isnan(own[name][:CONVERSION]).any()
+            assert np.isnan(own[name][CONVERSION]) == (len(members) != 2)
             assert own[name][0] <= own["oracle"][0] or name in ("probability", "logit", "weighted")
         if len(members) == 1:
             for name in ("logit", "confident"):

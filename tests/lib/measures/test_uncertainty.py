@@ -66,6 +66,20 @@ def test_auroc_is_that_of_scikit_learn():
     assert scores(confidence, right)["auroc"][0] == pytest.approx(roc_auc_score(right, confidence))
 
 
+def test_scores_are_those_of_torch_uncertainty():
+    """Its 0.13.0, and ECE as torchmetrics 1.9.0 has it, gave these of the same confidences."""
+    confidence, right = drawn()
+    found = scores(confidence, right)
+    assert found["coverage_at_risk"][0] == pytest.approx(0.056)
+    assert found["risk_at_coverage"][0] == pytest.approx(0.3175)
+    assert found["ece"][0] == pytest.approx(0.062853142619133, rel=1e-6)  # in float32
+    # Its areas are of trapezia, from the first image on, stretched to a width of 1.
+    assert right[confidence.argmax()]
+    for name, theirs in (("aurc", 0.1947667348610922), ("augrc", 0.13032064126055318)):
+        area = (500 * found[name][0] - (0 + 1 - right.mean()) / 2) / 499
+        assert area == pytest.approx(theirs, rel=1e-6), name
+
+
 def test_all_right_or_all_wrong():
     for right in (True, False):
         found = scores([0.9, 0.4, 0.6], [right] * 3)

@@ -11,6 +11,7 @@ from workflow.lib.measures.uncertainty import (
     GROUPS,
     OF_CONFIDENCES,
     SCORES,
+    Score,
     confidence_scores,
     left_out_means,
 )
@@ -23,6 +24,11 @@ BOUNDS = ("oracle",)
 
 LIKELY = tuple(name for name in COMBINATIONS if name not in ("vote", *BOUNDS))
 """Those that give every class a probability; of the others there is only an answer."""
+
+OF_ENSEMBLES = SCORES | {
+    "conversion_rate": Score("Share of the images that one member alone gets right", True)
+}
+"""All scores of an ensemble; the last is of pairs alone, as in `measures.pairs`."""
 
 NLL, BRIER = list(SCORES).index("nll"), list(SCORES).index("brier")
 
@@ -68,11 +74,11 @@ def score_all(
     Returns
     -------
     ndarray of float64, shape (ensembles, combinations, scores, 1 + GROUPS)
-        In the order of `COMBINATIONS` and `SCORES`, of all examples and without each group. NaN
-        where a combination has no probabilities, and for votes of fewer than three.
+        In the order of `COMBINATIONS` and `OF_ENSEMBLES`, of all examples and without each group.
+        NaN where a combination has no probabilities, and for votes of fewer than three.
     """
     ensembles = combined.ensembles
-    found = np.full((len(ensembles), len(COMBINATIONS), len(SCORES), 1 + GROUPS), np.nan)
+    found = np.full((len(ensembles), len(COMBINATIONS), len(OF_ENSEMBLES), 1 + GROUPS), np.nan)
     sizes = np.bincount(group, minlength=GROUPS)
     found[:, : len(dense.KINDS), [NLL, BRIER]] = left_out_means(combined.losses, sizes)
     own_losses = np.stack(
@@ -82,10 +88,16 @@ def score_all(
 
     def score(e: int) -> None:
         members = ensembles[e]
+        alone = combined.alone.right[list(members)]
+        one = alone[0] ^ alone[1] if len(members) == 2 else None
         for kind, log_confidence, right in _answers(combined, e):
             scores = confidence_scores(log_confidence, right, group)
             places = [list(SCORES).index(name) for name in OF_CONFIDENCES]
             found[e, kind, places] = scores.T
+            if one is not None:
+                sums = np.bincount(group[one], right[one], GROUPS)
+                counts = np.bincount(group[one], minlength=GROUPS)
+                found[e, kind, -1] = left_out_means(sums, counts)
         place = COMBINATIONS.index("confident")
         if len(members) == 1:
             found[e, place, [NLL, BRIER]] = left_out_means(own_losses[members[0]], sizes)
