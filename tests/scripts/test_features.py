@@ -51,7 +51,7 @@ def run(study, **changes) -> pd.DataFrame:
     features(
         manifest=str(folder / "manifest.tsv"), learnt=paths[0::2], scored=paths[1::2],
         table=str(folder / "table.tsv"), right=str(folder / "right.npz"),
-        base="base", model="other", data="train", threads=1, **arguments,
+        model="other", data="train", threads=1, **{"bases": ["base"]} | arguments,
     )  # fmt: skip
     return pd.read_csv(folder / "table.tsv", sep="\t")
 
@@ -73,7 +73,24 @@ def test_what_probes_of_a_share_get_right_is_kept_by_image(study):
     shares = table[table["what"] == "share"]
     known = read_arrays(study[0] / "right.npz")
     assert known["share"].tolist() == shares["share"].tolist()
+    assert known["base"].tolist() == shares["base"].tolist()
     np.testing.assert_allclose(known["right"].mean(axis=1), shares["accuracy"])
+
+
+def test_bases_take_turns(study):
+    folder, paths = study
+    alone = {base: run((folder, own), bases=[base]) for base, own in
+             (("base", paths), ("second", paths[2:] + paths[2:]))}  # fmt: skip
+    table = run((folder, paths[:2] + paths[2:] + paths[2:]), bases=["base", "second"])
+    shares = table[table["what"] == "share"]
+    # What has nothing of a base is not fitted again with the next.
+    assert list(zip(shares["base"], shares["share"], shares["seed"], strict=True)) == [
+        ("base", 0, 0), ("base", 50, 0), ("base", 100, 0), ("second", 50, 1), ("second", 100, 1),
+    ]  # fmt: skip
+    assert set(table.loc[table["what"] == "compression", "base"]) == {"base"}
+    for row in shares.itertuples():
+        own = alone[row.base].query("share == @row.share")
+        assert row.accuracy in own["accuracy"].tolist()
 
 
 def test_other_seeds_draw_other_features(study):

@@ -2,15 +2,17 @@
 
 
 rule features:
-    """Combine a model's features with the base's, compress them, and fit linear probes."""
+    """Combine a model's features with those of each base, compress them, and fit linear probes."""
     input:
         manifest="<results>/dataset/manifest.tsv",
-        learnt=expand(
+        learnt=lambda w: expand(
             "<results>/outputs/{model}/{split}.h5",
-            model=[STUDY.features.base, "{model}"],
+            model=[*STUDY.features.bases_of(w.model), w.model],
             split=STUDY.features.data,
         ),
-        scored=expand("<results>/outputs/{model}/test.h5", model=[STUDY.features.base, "{model}"]),
+        scored=lambda w: expand(
+            "<results>/outputs/{model}/test.h5", model=[*STUDY.features.bases_of(w.model), w.model]
+        ),
     output:
         table="<results>/features/{model}.tsv",
         right="<results>/features/{model}.npz",
@@ -21,7 +23,11 @@ rule features:
     conda:
         "../../envs/workflow.yaml"
     params:
-        settings=lambda w: {"model": w.model, **STUDY.features.settings},
+        settings=lambda w: {
+            "model": w.model,
+            "bases": STUDY.features.bases_of(w.model),
+            **STUDY.features.settings,
+        },
         code=fingerprint("features"),
     script:
         "../scripts/features.py"

@@ -1,8 +1,9 @@
-"""Fit linear probes to a model's features combined with the base's, and to both compressed.
+"""Fit linear probes to a model's features combined with a base's, and to both compressed.
 
 Probes learn from one split, choose their regularisation on a part of it that is held out, and are
-scored on the test split. Features are combined at random, by share, with several seeds; and
-compressed to the first dimensions by each statistic and in each direction.
+scored on the test split. Features are combined at random, by share, with several seeds, where
+several bases take turns; and with the first base's compressed to the first dimensions by each
+statistic and in each direction.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ def features(
     scored: list[str],
     table: str,
     right: str,
-    base: str,
+    bases: list[str],
     model: str,
     data: str,
     shares: list[float],
@@ -49,22 +50,24 @@ def features(
     ----------
     manifest : str
     learnt, scored : list of str
-        Outputs files of the base and of the model, on `data` and on the test split.
+        Outputs files of the bases and of the model, on `data` and on the test split.
     table : str
-        Table to write. `what` is "share" or "compression"; with `share` and `seed`, or with
+        Table to write: `base` and `model`. `what` is "share" or "compression"; with `share` and
+        `seed`, or with
         `statistic` and `direction`; the dimensions kept of the base and of the model; `l2`,
         `loss` and `converged` of the probe; its test accuracy with Wilson's 95 % interval.
     right : str
         File to write, .npz: `right`, bool, (probes, images): what the probes of a share get right
-        of the test images, in the order of the table; and `share`, (probes,).
-    base, model : str
-        Keys of the two models.
+        of the test images, in the order of the table; and `share` and `base`, (probes,).
+    bases : list of str
+        Keys of the bases, no more than `seeds`: they take turns.
+    model : str
     data : str
         Split to learn from.
     shares : list of float
         Per cent of the base's features.
     seeds : int
-        Draws for each share that leaves a choice.
+        Draws for each share, of all bases together; a base whose share leaves no choice has one.
     seed : int
         The first of their seeds.
     dimensions : list of int
@@ -80,48 +83,62 @@ def features(
     truth = torch.from_numpy(splits["test"].labels).to(device)
     rows, answers = [], []
     with contextlib.ExitStack() as files:
-        to_learn = _side_by_side(learnt, splits[data], device, files)
-        to_score = _side_by_side(scored, splits["test"], device, files)
-        first, second = (part.shape[1] for part in to_learn.parts)
-        # Where all features take a small part of the memory, probes have room beside them; else
-        # each probe takes from the files what it needs.
-        to_learn, to_score = to_learn.in_memory(share=1 / 7), to_score.in_memory(share=1 / 7)
-        if dimensions and min(dimensions) > first + second:
+        to_learn, to_score = (
+            [_open(path, splits[split], files) for path in paths]
+            for paths, split in ((learnt, data), (scored, "test"))
+        )
+        *firsts, second = (part.shape[1] for part in to_learn)
+        if dimensions and min(dimensions) > firsts[0] + second:
             raise InputError(
-                f"features.dimensions: the smallest is {min(dimensions)}, but {base} and {model} "
-                f"have {first + second} dimensions together; give smaller ones"
+                f"features.dimensions: the smallest is {min(dimensions)}, but {bases[0]} and "
+                f"{model} have {firsts[0] + second} dimensions together; give smaller ones"
             )
-        plan = _plan(to_learn, first, second, shares, range(seed, seed + seeds), dimensions)
-        progress = Progress(len(plan), "probes")
-        for how, columns in plan:
-            probe = probes.fit(
-                to_learn[:, columns], labels, len(whole.classes), regularisation,
-                name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
-            )  # fmt: skip
-            own = (probe.predict(to_score[:, columns]) == truth).cpu().numpy()
-            correct = int(own.sum())
-            low, high = wilson(correct, len(truth))
-            if how["what"] == "share":
-                answers.append((how["share"], own))
-            rows.append(
-                {"base": base, "model": model}
-                | how
-                | {
-                    "dimensions": len(columns),
-                    "dimensions_base": int((columns < first).sum()),
-                    "dimensions_model": int((columns >= first).sum()),
-                    "l2": probe.l2,
-                    "loss": probe.loss,
-                    "converged": probe.converged,
-                    "accuracy": correct / len(truth),
-                    "accuracy_low": float(low),
-                    "accuracy_high": float(high),
-                }
+        plans = _shares(firsts, second, shares, range(seed, seed + seeds))
+        compressions = sum(k <= firsts[0] + second for k in dimensions)
+        compressions *= len(STATISTICS) * len(DIRECTIONS)
+        progress = Progress(sum(map(len, plans)) + compressions, "probes")
+        for place, (base, first) in enumerate(zip(bases, firsts, strict=True)):
+            # Where all features take a small part of the memory, probes have room beside them;
+            # else each probe takes from the files what it needs.
+            learn, score = (
+                streamed.Streamed([parts[place], parts[-1]], device).in_memory(share=1 / 7)
+                for parts in (to_learn, to_score)
             )
-            progress.advance(1)
+            plan = plans[place] + (_compressions(learn, dimensions) if place == 0 else [])
+            for how, columns in plan:
+                probe = probes.fit(
+                    learn[:, columns], labels, len(whole.classes), regularisation,
+                    name=f"the probe of {base} and {model}, {', '.join(map(str, how.values()))}",
+                )  # fmt: skip
+                own = (probe.predict(score[:, columns]) == truth).cpu().numpy()
+                correct = int(own.sum())
+                low, high = wilson(correct, len(truth))
+                if how["what"] == "share":
+                    answers.append((how["share"], base, own))
+                rows.append(
+                    {"base": base, "model": model}
+                    | how
+                    | {
+                        "dimensions": len(columns),
+                        "dimensions_base": int((columns < first).sum()),
+                        "dimensions_model": int((columns >= first).sum()),
+                        "l2": probe.l2,
+                        "loss": probe.loss,
+                        "converged": probe.converged,
+                        "accuracy": correct / len(truth),
+                        "accuracy_low": float(low),
+                        "accuracy_high": float(high),
+                    }
+                )
+                progress.advance(1)
     write_table(table, pd.DataFrame(rows, columns=COLUMNS))
-    kept, known = zip(*answers, strict=True) if answers else ((), np.empty((0, len(truth)), bool))
-    write_arrays(right, share=np.array(kept, np.float64), right=np.array(known))
+    kept, of, known = zip(*answers, strict=True) if answers else ((), (), ())
+    write_arrays(
+        right,
+        share=np.array(kept, np.float64),
+        base=np.array(of, str),
+        right=np.array(known, bool).reshape(-1, len(truth)),
+    )
 
 
 COLUMNS = ["base", "model", "what", "share", "seed", "statistic", "direction", "dimensions",
@@ -129,15 +146,29 @@ COLUMNS = ["base", "model", "what", "share", "seed", "statistic", "direction", "
            "accuracy_low", "accuracy_high"]  # fmt: skip
 
 
-def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, np.ndarray]]:
-    """Say of each probe how its columns were chosen, and which they are."""
+def _shares(firsts, second, shares, seeds) -> list[list[tuple[dict, np.ndarray]]]:
+    """Say of each base's probes how their columns were chosen, and which they are."""
+    plans, alone = [], set()
+    for place, first in enumerate(firsts):
+        plan = []
+        for share in shares:
+            draws = {}
+            for seed in seeds[place :: len(firsts)]:
+                columns = combine(first, second, share, np.random.default_rng(seed))
+                draws.setdefault(columns.tobytes(), (seed, columns))  # alone, a base has no choice
+            for own, columns in draws.values():
+                if columns.min() >= first:  # no base's: not twice
+                    if (known := (columns - first).tobytes()) in alone:
+                        continue
+                    alone.add(known)
+                plan.append(({"what": "share", "share": share, "seed": own}, columns))
+        plans.append(plan)
+    return plans
+
+
+def _compressions(learnt, dimensions) -> list[tuple[dict, np.ndarray]]:
+    """The same of each compression."""
     plan = []
-    for share in shares:
-        draws = {}
-        for seed in seeds:
-            columns = combine(first, second, share, np.random.default_rng(seed))
-            draws.setdefault(columns.tobytes(), (seed, columns))  # alone, the base leaves no choice
-        plan += [({"what": "share", "share": share, "seed": s}, c) for s, c in draws.values()]
     covariances = logistic.covariances(learnt)
     for statistic in STATISTICS:
         for direction in DIRECTIONS:
@@ -147,15 +178,12 @@ def _plan(learnt, first, second, shares, seeds, dimensions) -> list[tuple[dict, 
     return plan
 
 
-def _side_by_side(paths, split, device, files) -> streamed.Streamed:
-    """Features of two models on a split, checked; their files stay open."""
-    parts = []
-    for path in paths:
-        file = files.enter_context(Outputs(path, split))
-        for _ in file.blocks("features"):
-            pass
-        parts.append(file.features)
-    return streamed.Streamed(parts, device)
+def _open(path, split, files):
+    """Features of a model on a split, checked; their file stays open."""
+    file = files.enter_context(Outputs(path, split))
+    for _ in file.blocks("features"):
+        pass
+    return file.features
 
 
 if "snakemake" in globals():

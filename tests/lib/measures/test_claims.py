@@ -7,6 +7,7 @@ import pytest
 from workflow.lib.measures import claims
 from workflow.lib.measures.bases import Compared, X
 from workflow.lib.measures.claims import Answers
+from workflow.lib.measures.feature_gains import gains_over_images, rights, shared_gains
 from workflow.lib.measures.verdicts import NO, UNCLEAR, YES, Finding, judge
 from workflow.lib.study.categories import CATEGORIES
 
@@ -192,10 +193,10 @@ def features(middle: float, spread: float = 0.0, models: int = 8):
     rng = np.random.default_rng(0)
     order = rng.random((models, 2000))
     lift = spread * rng.normal(size=(models, 1))
-    shares = np.array([0.0, 50, 50, 100])
+    shares, bases = np.array([0.0, 50, 100, 50, 100]), np.array(["a", "a", "a", "b", "b"])
     right = {
-        f"m{place}": {"share": shares, "right": np.array([own < level for level in
-                      (0.8, middle + lift[place, 0], middle + lift[place, 0], 0.8)])}
+        f"m{place}": {"share": shares, "base": bases, "right": np.array([own < level for level in
+                      (0.8, middle + lift[place, 0], 0.8, middle + lift[place, 0], 0.8)])}
         for place, own in enumerate(order)
     }  # fmt: skip
     keys = list(right)
@@ -207,14 +208,32 @@ def test_combined_features_win():
     won = claims.combined_features_win(*features(0.83))
     assert holds(won) == YES
     assert "With 50 % of the base's features" in won.evidence
+    assert "over 8 models and 2 bases" in won.evidence
     assert won.value == pytest.approx(0.03, abs=0.005)
     assert holds(claims.combined_features_win(*features(0.77))) == NO
     assert holds(claims.combined_features_win(*features(0.8, spread=0.03))) == UNCLEAR
 
 
+def test_combined_features_win_with_every_base():
+    table, right = features(0.83)
+    for own in right.values():  # with the second base alone, what is won is lost again
+        own["right"][4] = own["right"][3]
+        own["right"][3] = own["right"][0]
+    found = claims.combined_features_win(table, right)
+    assert not found.agree
+    assert holds(found) == UNCLEAR
+    # By hand, of one model: the mean of both draws less the better of both alone.
+    own = right["m0"]["right"].mean(axis=1)
+    expected = (own[1] + own[3]) / 2 - max(own[0], (own[2] + own[4]) / 2)
+    parts = rights([right["m0"]], 50)
+    assert shared_gains(*parts)[0] == pytest.approx(expected)
+    second = rights([right["m0"]], 50, "b")
+    assert shared_gains(*second)[0] == pytest.approx(own[3] - max(own[0], own[4]))
+
+
 def test_combined_features_need_a_share_in_between():
     table, right = features(0.83)
-    alone = {key: {"share": np.array([100.0]), "right": own["right"][:1]}
+    alone = {key: {"share": np.array([100.0]), "base": np.array(["a"]), "right": own["right"][:1]}
              for key, own in right.items()}  # fmt: skip
     assert holds(claims.combined_features_win(table, alone)) == UNCLEAR
 
@@ -223,9 +242,9 @@ def test_test_images_that_all_probes_share_widen_the_interval():
     rng = np.random.default_rng(0)
     same = rng.random(500)
     parts = [np.tile(same < level, (6, 1)).astype(float) for level in (0.8, 0.83, 0.8)]
-    gains = claims.shared_gains(*parts)
+    gains = shared_gains(*parts)
     assert np.ptp(gains) == 0  # so that over models alone there is no variance at all
-    _, low, high, _ = claims.gains_over_images(parts, gains)
+    _, low, high, _ = gains_over_images(parts, gains)
     share = gains[0]
     expected = 2 * 1.96 * np.sqrt(share * (1 - share) / 500)
     assert high - low == pytest.approx(expected, rel=0.1)

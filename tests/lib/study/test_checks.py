@@ -301,6 +301,18 @@ MISTAKES = [
         {"features": {"models": ["liner"]}},
         'features.models[0]: there is no model "liner"; did you mean "linear"?',
     ),
+    (
+        {"features": {"models": ["linear"], "bases": ["bace"]}},
+        'features.bases[0]: there is no model "bace"; did you mean "base"?',
+    ),
+    (
+        {"features": {"models": ["linear"], "bases": ["base", "linear"], "seeds": 1}},
+        "features.seeds: 2 bases, and 1 draws: each needs one",
+    ),
+    (
+        {"features": {"models": ["linear"], "bases": ["linear"]}},
+        "features.bases: linear is combined with itself alone; name another base",
+    ),
     ({"features": {"data": "test"}}, "features.data: the split test must not be learnt from"),
     (
         {"features": {"data": "trane"}},

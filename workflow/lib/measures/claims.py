@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from workflow.lib.measures import resampling
 from workflow.lib.measures.bases import (
@@ -19,6 +18,7 @@ from workflow.lib.measures.bases import (
     resample_images,
     rows_of,
 )
+from workflow.lib.measures.feature_gains import gains_over_images, rights, shared_gains
 from workflow.lib.measures.resampling import (
     Estimate,
     network_p,
@@ -238,14 +238,15 @@ def combined_features_win(
 ) -> Finding:
     """Accuracy of half of both models' features, minus the better of either alone, over models.
 
-    The interval is over models and over test images, which all probes share.
+    The interval is over models and over test images, which all probes share; several bases are
+    averaged over.
 
     Parameters
     ----------
     features : DataFrame
         As figure 6 draws them.
     right : mapping of str to mapping of str to ndarray
-        Of each model, `share` (probes,) and `right` (probes, images).
+        Of each model, `share` and `base` (probes,) and `right` (probes, images).
     """
     claim = (
         "Features of two models together beat those of either, at the same number of dimensions."
@@ -256,12 +257,12 @@ def combined_features_win(
         listed = "The shares 0 and 100 and one in between are needed."
         return Finding(claim, "figure6", np.nan, np.nan, listed)
     share = min(middle, key=lambda share: abs(share - 50))
-    parts = [
-        np.array([own["right"][own["share"] == s].mean(axis=0) for own in right.values()])
-        for s in (0, share, 100)
-    ]
+    known = list(right.values())
+    parts = rights(known, share)
     gains = shared_gains(*parts)
     gain, low, high, p = gains_over_images(parts, gains)
+    bases = sorted({base for own in known for base in own["base"].tolist()})
+    with_each = [shared_gains(*rights(known, share, base)).mean() for base in bases]
     rows = features[(features["panel"] == "combined") & (features["what"] == "model")]
     named = rows.drop_duplicates("model").set_index("model")["name"]
     best = int(np.argmax(gains))
@@ -272,52 +273,10 @@ def combined_features_win(
         p,
         f"With {share:g} % of the base's features, over the better of both models' own: "
         f"{_points({'gain': gain, 'gain_low': low, 'gain_high': high})}, mean over {len(gains)} "
-        f"models, of models and test images; the best is {named[list(right)[best]]} "
-        f"({_signed(100 * gains[best])}).",
-        True,
+        f"models{f' and {len(bases)} bases' if len(bases) > 1 else ''}, of models and test images; "
+        f"the best is {named[list(right)[best]]} ({_signed(100 * gains[best])}).",
+        bool((np.sign(with_each) == np.sign(gain)).all()),
     )
-
-
-def shared_gains(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Accuracy of combined features above the better of either alone: (models,) of (…, images)."""
-    return middle.mean(axis=1) - np.maximum(first.mean(axis=1), last.mean(axis=1))
-
-
-def gains_over_images(
-    parts: Sequence[np.ndarray], gains: np.ndarray, draws: int = 999, seed: int = resampling.SEED
-) -> tuple[float, float, float, float]:
-    """Mean gain, with its 95 % interval over models and shared test images, and its p.
-
-    The variance is that over models, divided by their number, plus that of the mean over bootstrap
-    samples of the images; degrees of freedom are Satterthwaite's (1946).
-
-    Parameters
-    ----------
-    parts : sequence of ndarray of float64, shape (models, images)
-        How often each model's probes on either model's features alone, on both, and on the other's
-        get each image right.
-    gains : ndarray of float64, shape (models,)
-    draws, seed : int
-    """
-    rng = np.random.default_rng(seed)
-    models, images = parts[0].shape
-    means = np.empty(draws)
-    for draw in range(draws):
-        weights = np.bincount(rng.integers(images, size=images), minlength=images) / images
-        first, middle, last = (part @ weights for part in parts)
-        means[draw] = np.mean(middle - np.maximum(first, last))
-    over_images = float(np.var(means, ddof=1))
-    over_models = float(np.var(gains, ddof=1)) / models if models > 1 else 0.0
-    variance = over_images + over_models
-    mean = float(np.mean(gains))
-    if not variance > 0:
-        return mean, mean, mean, np.nan
-    degrees = np.inf
-    if over_models > 0:
-        degrees = variance**2 / (over_models**2 / (models - 1) + over_images**2 / (images - 1))
-    half = float(stats.t.ppf(0.975, degrees)) * variance**0.5
-    p = 2 * float(stats.t.sf(abs(mean) / variance**0.5, degrees))
-    return mean, mean - half, mean + half, p
 
 
 def divergence_compresses(features: pd.DataFrame, probes: pd.DataFrame) -> Finding:

@@ -16,7 +16,8 @@ from workflow.lib.study.network_checks import network_mistakes, unlearnable
 from workflow.lib.study.parse import MISSING, Mistake, nearest
 from workflow.lib.study.recipe import Learnt
 
-LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("downstream", "models"))
+LISTS = (("greedy", "bases"), ("greedy", "pool"), ("features", "models"), ("features", "bases"),
+         ("downstream", "models"))  # fmt: skip
 """Where analyses name models."""
 
 NEED_LOGITS = ("ensemble", "ensembles", "protocol", "greedy", "features", "downstream", "recipe",
@@ -308,10 +309,17 @@ def _greedy_mistakes(study: StudyFile) -> Iterator[Mistake]:
 def _featureless_mistakes(study: StudyFile) -> Iterator[Mistake]:
     """Find models whose features are asked for and are not in their file."""
     models = study.models
-    for place, key in enumerate(study.features.models or []):
-        if key in models and models[key].kind == "logits" and not models[key].has_features:
-            text = f"{models[key].logits} holds no features; {FILES}"
-            yield ("features", "models", place), text
+    for name in ("models", "bases"):
+        for place, key in enumerate(getattr(study.features, name) or []):
+            if key in models and models[key].kind == "logits" and not models[key].has_features:
+                text = f"{models[key].logits} holds no features; {FILES}"
+                yield ("features", name, place), text
+    if len(study.probed_with) > study.features.seeds:
+        text = f"{len(study.probed_with)} bases, and {study.features.seeds} draws: each needs one"
+        yield ("features", "seeds"), text
+    if len(study.probed_with) == 1:
+        for key in {*study.probed} & {*study.probed_with}:
+            yield ("features", "bases"), f"{key} is combined with itself alone; name another base"
     base = models.get(study.base)
     if base and base.kind == "logits" and study.probed and not base.has_features:
         text = f"{base.logits} holds no features, with which others' are combined; {FILES}"

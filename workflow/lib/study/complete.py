@@ -42,7 +42,8 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     default = file.recipe.input.model_dump(exclude_none=True) if file.recipe else PLAIN_IMAGE
     lent = images.get(file.base) or next(iter(images.values()), default)
     public = [own.entry for own in file.networks if isinstance(own, networks.Public)]
-    named = {"models": file.probed, "base": file.base, "seed": file.seed}
+    named = {"models": file.probed, "base": file.base, "bases": file.probed_with,
+             "seed": file.seed}  # fmt: skip
     chosen = {"bases": file.starts, "pool": file.pool}
     chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
     as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",

@@ -97,14 +97,20 @@ class Features(model.Features):
 
     base: str
     """The base of the study."""
+    bases: list[str]
+    """Models that the others are combined with."""
     seed: int
     """The first of the seeds of draws."""
 
     @property
     def settings(self) -> dict:
         """What the probes depend on, of plain types."""
-        keys = {"base", "data", "shares", "seeds", "seed", "dimensions", "regularisation"}
+        keys = {"data", "shares", "seeds", "seed", "dimensions", "regularisation"}
         return self.model_dump(include=keys)
+
+    def bases_of(self, model: str) -> list[str]:
+        """Those that a model is combined with: all but itself."""
+        return [base for base in self.bases if base != model]
 
 
 @dataclass(frozen=True)
@@ -408,7 +414,7 @@ class Study:
 
     def splits_of(self, model: str) -> list[str]:
         """List the splits whose images external outputs of a model must be of."""
-        probed = [*self.features.models, self.features.base] if self.features.models else []
+        probed = [*self.features.models, *self.features.bases] if self.features.models else []
         return [*HELD, self.features.data] if model in probed else list(HELD)
 
     @property

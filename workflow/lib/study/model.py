@@ -78,6 +78,10 @@ class Features(Strict):
     models: Maybe[Keys] = None
     """Models whose features are combined with the base's; by default, the members of `pairs` other
     than the base."""
+    bases: Maybe[Keys] = None
+    """Models that take turns in being the base of the shares, draw by draw, so that a chance of one
+    network's training does not decide; by default, the base alone. The first is that of the
+    compression."""
     data: str = "train"
     """Split that the probes learn from."""
     shares: Several[PerCent] = [0, 25, 50, 75, 100]
@@ -247,6 +251,11 @@ class StudyFile(File):
             named = []
         chosen = self._chosen(named, lambda key, own: key in paired and own.has_features)
         return [key for key in chosen if key != self.base]
+
+    @property
+    def probed_with(self) -> list[str]:
+        """Models that these are combined with."""
+        return self.features.bases or [self.base]
 
     @property
     def evaluated(self) -> list[str]:
