@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from workflow.lib.run import warm
 from workflow.lib.run.errors import InputError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,7 +61,7 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
         With status 1 after an `InputError`, a full disk or a full memory, with its message as the
         log's last line.
     """
-    imported = _processor_seconds()
+    imported = _processor_seconds()  # since its process began
     terminal = os.dup(sys.stderr.fileno())
     turn = _take_turn(snakemake.log[0])  # noqa: F841  (held until the process ends)
     with open(snakemake.log[0], "w", buffering=1) as file:
@@ -72,8 +73,9 @@ def run_script(function: Callable[..., None], snakemake: Any) -> None:
     logging.captureWarnings(True)
     try:
         function(**arguments_of(function, snakemake))
+        spent, before = _processor_seconds(), warm.imported
         log.info(
-            "Processor seconds: %.2f, of which importing: %.2f", _processor_seconds(), imported
+            "Processor seconds: %.2f, of which importing: %.2f", before + spent, before + imported
         )
     except Exception as error:
         message = str(error) if isinstance(error, InputError) else what_is_full(error)
