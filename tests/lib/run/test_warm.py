@@ -109,6 +109,23 @@ def test_jobs_run_beside_each_other_and_are_measured(server, tmp_path):
         assert record.running_time >= 0.5 and record.max_rss > 150
 
 
+def test_many_jobs_that_end_at_once(server, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text("")
+    server.run(job(), str(script))
+    ended = []
+    for _ in range(10):
+        threads = [
+            threading.Thread(target=lambda: ended.append(server.run(job(), str(script))))
+            for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+    assert ended == [True] * 200
+
+
 def test_what_cannot_be_imported_is_left_to_a_process_of_its_own(run, server):
     assert not run("", rule="no_such_script")
     assert run("")  # and the server is there yet

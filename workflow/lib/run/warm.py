@@ -163,10 +163,11 @@ def serve(fd: int) -> None:
 
     def reap(*_: object) -> None:
         for pid in list(jobs):  # and no others: imports may have children of their own
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                with jobs.pop(pid) as place:
-                    _send(place, os.waitstatus_to_exitcode(status))
+            with contextlib.suppress(ChildProcessError):  # another signal came, and saw to it
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    with jobs.pop(pid) as place:
+                        _send(place, os.waitstatus_to_exitcode(status))
 
     signal.signal(signal.SIGCHLD, reap)
     while True:
