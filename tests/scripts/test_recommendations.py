@@ -10,6 +10,7 @@ from scipy.special import softmax
 from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.outputs.store import write
+from workflow.scripts import selection as selection_script
 from workflow.scripts.selection import selection
 
 MEMBERS = {
@@ -40,9 +41,9 @@ def study(tmp_path_factory):
             known = {"images_per_second": 0.0} if key == "m6" else known
             write(path, splits[name], lambda rows, v=values: (v[rows], v[rows, :1]), known)
     Manifest(tuple("abcde"), splits).write(folder / "manifest.tsv")
-    pd.DataFrame(TEMPERATURES.items(), columns=["model", "temperature"]).to_csv(
-        folder / "calibration.tsv", sep="\t", index=False
-    )
+    fits = pd.DataFrame(TEMPERATURES.items(), columns=["model", "temperature"])
+    fits["nll_after"] = np.roll(np.arange(len(fits)), 2)  # m2 to m5 come first
+    fits.to_csv(folder / "calibration.tsv", sep="\t", index=False)
     return folder, splits, logits
 
 
@@ -96,6 +97,25 @@ def test_every_ensemble_is_listed_with_its_accuracies(study, combination):
         assert row.best_member_accuracy == alone.loc[row.best_member, "accuracy"]
         assert row.gain == pytest.approx(row.accuracy - row.best_member_accuracy)
         assert row.gain_low <= row.gain <= row.gain_high
+
+
+def test_of_many_models_triples_are_of_the_most_likely(study, monkeypatch, caplog):
+    whole = run(study[0])
+    monkeypatch.setattr(selection_script, "TRIPLES_OF", 4)
+    caplog.set_level("WARNING")
+    table = run(study[0])
+    assert "of 7 models, triples of the 4 most likely" in caplog.text
+    triples = table[table["size"] == 3]
+    likely = list(MEMBERS)[2:6]
+    assert set(triples["models"]) == {" + ".join(group) for group in combinations(likely, 3)}
+    known = whole.set_index("models")
+    for row in triples.itertuples():
+        assert row.selection_accuracy == known.at[row.models, "selection_accuracy"]
+        assert row.accuracy == known.at[row.models, "accuracy"]
+    smaller = whole["size"] < 3
+    pd.testing.assert_frame_equal(
+        table[table["size"] < 3][["models", "accuracy"]], whole[smaller][["models", "accuracy"]]
+    )
 
 
 def test_the_best_come_first(study):

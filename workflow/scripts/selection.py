@@ -12,6 +12,7 @@ the images scored would seem better than it is.
 Models are calibrated, and combined in every way of `COMBINATIONS`.
 """
 
+import logging
 from itertools import combinations, product
 
 import numpy as np
@@ -30,6 +31,11 @@ from workflow.lib.measures.statistics import paired_gain, wilson
 from workflow.lib.outputs.tables import read_table, write_table
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.progress import Progress
+
+log = logging.getLogger("uncorrelated")
+
+TRIPLES_OF = 100
+"""Models whose triples are all compared; of more, those of the most likely ones."""
 
 
 def selection(
@@ -56,6 +62,8 @@ def selection(
         Table of temperatures.
     selected, scored : list of str
         Outputs files on the split to select on and on the one to score, in the order of `models`.
+        Of more than `TRIPLES_OF` models, triples are of those with the least negative
+        log-likelihood on the former.
     greedy : str
         Table to write: a row a protocol, combination, replacement, base and step. Step 0 is the
         base alone; `model` is who comes in, but for the last if it is `refused`, since it raises
@@ -92,20 +100,23 @@ def selection(
     check(bases, pool, size)
     known = Manifest.read(manifest).splits
     to_select, to_score = (known[split] for split in splits)
-    fits = read_table(calibration).set_index("model")["temperature"]
-    model_fits = fits[models].to_numpy(), models
+    fits = read_table(calibration).set_index("model").loc[models]
+    model_fits = fits["temperature"].to_numpy(), models
+    likely = np.sort(fits["nll_after"].to_numpy().argsort(kind="stable")[:TRIPLES_OF]).tolist()
+    if len(likely) < len(models):
+        log.warning("of %d models, triples of the %d most likely", len(models), len(likely))
     places = [models.index(key) for key in bases], sorted(models.index(key) for key in pool)
     growing = *places, size, threads
     with Logits.open(scored, to_score, *model_fits) as scores:
         costs = np.array([cost(attributes) for attributes in scores.attributes])
         with Logits.open(selected, to_select, *model_fits) as logits:
             pairs = PairCounter(logits)
-            triples = {name: TripleCounter(logits, name) for name in COMBINATIONS}
+            triples = {name: TripleCounter(logits, name, likely) for name in COMBINATIONS}
             tasks = pairs, *triples.values()
             held_out = grow_all(read(logits, bases, threads, *tasks), *growing)
         counts = pairs.counts()[0]
         tables = [
-            choose(*count_all(counts, own.counts(), name), costs).assign(combination=name)
+            choose(*count_all(counts, own.counts(), likely, name), costs).assign(combination=name)
             for name, own in triples.items()
         ]
         listed = pd.concat(tables, ignore_index=True)
@@ -190,14 +201,20 @@ def score(right: np.ndarray, reference: np.ndarray) -> dict[str, float]:
 
 
 def count_all(
-    counts: PairCounts, triples: np.ndarray, combination: str
+    counts: PairCounts, triples: np.ndarray, likely: list[int], combination: str
 ) -> tuple[list[tuple[int, ...]], np.ndarray]:
-    """Numbers of the members of every single model, pair and triple, and what each gets right."""
+    """Numbers of the members of every single model, pair and triple, and what each gets right.
+
+    Triples are of the models `likely`, by whose places their counts stand.
+    """
     pairs = counts.both_right + counts.converted[combination] + counts.rescued[combination]
     numbers = range(len(counts.correct))
-    groups = [group for size in (1, 2, 3) for group in combinations(numbers, size)]
-    tables = {1: counts.correct, 2: pairs, 3: triples}
-    return groups, np.array([tables[len(group)][group] for group in groups])
+    groups = [group for size in (1, 2) for group in combinations(numbers, size)]
+    tables = {1: counts.correct, 2: pairs}
+    correct = [tables[len(group)][group] for group in groups]
+    places = np.array([*combinations(range(len(likely)), 3)], np.int64).reshape(-1, 3)
+    groups += combinations(likely, 3)
+    return groups, np.concatenate([correct, triples[tuple(places.T)]]).astype(np.int64)
 
 
 def recommend(listed: pd.DataFrame, right: list[np.ndarray], models: list[str]) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """All ensembles of three models in one pass over their logits."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from workflow.lib.ensembles import kernels
@@ -14,19 +16,22 @@ class TripleCounter:
     ----------
     logits : Logits
     combination : str
+    models : sequence of int, optional
+        Ascending numbers of the models to count triples of; by default, all.
     """
 
-    def __init__(self, logits: Logits, combination: str):
+    def __init__(self, logits: Logits, combination: str, models: Sequence[int] | None = None):
         self.labels, self.combination = logits.labels, combination
-        self._counts = PerThread(*3 * [logits.shape[0]])
+        self.models = slice(None) if models is None else list(models)
+        self._counts = PerThread(*3 * [logits.shape[0] if models is None else len(models)])
 
     def __call__(self, strip: Strip, rows: slice) -> None:
         """Count a strip."""
-        scores = COMBINATIONS[self.combination](strip)
+        scores = COMBINATIONS[self.combination](strip)[self.models]
         kernels.count_triples(scores, self.labels[rows], self._counts.own)
 
     def counts(self) -> np.ndarray:
-        """Examples that a < b < c, added in this order, get right; 0 elsewhere."""
+        """Examples that the a-th < b-th < c-th, added in this order, get right; 0 elsewhere."""
         return self._counts.sum()
 
 
