@@ -73,6 +73,7 @@ bench: .venv/made
 	$(BIN)/python benchmarks/slurm.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/scale.py
 
 schema: .venv/made
 	$(BIN)/python -m workflow.lib.study.model

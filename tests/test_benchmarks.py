@@ -15,6 +15,7 @@ TOYS = {
     "greedy": "--models 4 --examples 200 --classes 10 --steps 2",
     "pairwise": "--models 4 --examples 200 --classes 10",
     "probe": "--examples 300 --dimensions 8 --classes 3",
+    "scale": "--models 5 --examples 200 --calibration 80 --classes 12",
     "train": "--size 32 --batch 2 --steps 2 --workers 1",
 }
 MEASURED = {
@@ -24,6 +25,7 @@ MEASURED = {
     "greedy": "the same path",
     "pairwise": "pairs that differ from the dense answer: 0",
     "probe": "to the loss of the probe",
+    "scale": "10 pairs, accuracies up to",
     "train": "from the files",
 }
 """What each says at its end of what both sides found, or did."""
