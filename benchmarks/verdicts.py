@@ -88,11 +88,14 @@ def features(rng: np.random.Generator) -> tuple[pd.DataFrame, dict, pd.DataFrame
     categories = np.repeat(CATEGORIES, (2, 2, 2, 2, 3))
     keys = [f"m{place}" for place in range(len(categories))]
     difficulty = rng.normal(size=IMAGES)
-    base = difficulty + 0.4 * rng.normal(size=IMAGES) < 1.2  # of the base alone: one for all
+    luck = rng.normal(0, 0.02, size=(3, 1))  # of the bases, some 0.3 points of accuracy
+    seen = difficulty + luck + 0.4 * rng.normal(size=(3, IMAGES))
+    bases = seen < 1.2  # of the bases alone: the same for all models
     right = {
         key: {
-            "share": np.array([0.0, 50, 50, 100]),
-            "right": np.array([*(difficulty + 0.4 * rng.normal(size=(3, IMAGES)) < 1.2), base]),
+            "share": np.array([0.0, 50, 50, 50, 100, 100, 100]),
+            "base": np.array(["a", "a", "b", "c", "a", "b", "c"]),
+            "right": np.array([*(difficulty + 0.4 * rng.normal(size=(4, IMAGES)) < 1.2), *bases]),
         }
         for key in keys
     }

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from workflow.lib.measures import claims
 from workflow.lib.measures.bases import Compared, X
@@ -248,6 +249,13 @@ def test_test_images_that_all_probes_share_widen_the_interval():
     share = gains[0]
     expected = 2 * 1.96 * np.sqrt(share * (1 - share) / 500)
     assert high - low == pytest.approx(expected, rel=0.1)
+    # Three bases that differ widen it: their variance is divided by their number.
+    bases = [0.0, 0.03, 0.06]
+    _, low, high, _ = gains_over_images(parts, gains, bases)
+    variance = (expected / 2 / 1.96) ** 2
+    several = variance + np.var(bases, ddof=1) / 3
+    degrees = several**2 / ((several - variance) ** 2 / 2 + variance**2 / 499)
+    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, degrees) * several**0.5, rel=0.1)
 
 
 def needed(dimensions) -> pd.DataFrame:

@@ -238,8 +238,7 @@ def combined_features_win(
 ) -> Finding:
     """Accuracy of half of both models' features, minus the better of either alone, over models.
 
-    The interval is over models and over test images, which all probes share; several bases are
-    averaged over.
+    The interval is over models, over bases and over test images, which all probes share.
 
     Parameters
     ----------
@@ -260,9 +259,9 @@ def combined_features_win(
     known = list(right.values())
     parts = rights(known, share)
     gains = shared_gains(*parts)
-    gain, low, high, p = gains_over_images(parts, gains)
     bases = sorted({base for own in known for base in own["base"].tolist()})
     with_each = [shared_gains(*rights(known, share, base)).mean() for base in bases]
+    gain, low, high, p = gains_over_images(parts, gains, with_each)
     rows = features[(features["panel"] == "combined") & (features["what"] == "model")]
     named = rows.drop_duplicates("model").set_index("model")["name"]
     best = int(np.argmax(gains))
@@ -273,8 +272,8 @@ def combined_features_win(
         p,
         f"With {share:g} % of the base's features, over the better of both models' own: "
         f"{_points({'gain': gain, 'gain_low': low, 'gain_high': high})}, mean over {len(gains)} "
-        f"models{f' and {len(bases)} bases' if len(bases) > 1 else ''}, of models and test images; "
-        f"the best is {named[list(right)[best]]} ({_signed(100 * gains[best])}).",
+        f"models{f' and {len(bases)} bases' if len(bases) > 1 else ''}; the interval is over these "
+        f"and test images; the best is {named[list(right)[best]]} ({_signed(100 * gains[best])}).",
         bool((np.sign(with_each) == np.sign(gain)).all()),
     )
 

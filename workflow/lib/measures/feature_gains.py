@@ -1,4 +1,4 @@
-"""What probes gain from two models' features, with the variance of models and of test images."""
+"""What probes gain from two models' features, over models, bases and test images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,12 +32,17 @@ def shared_gains(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> np.
 
 
 def gains_over_images(
-    parts: Sequence[np.ndarray], gains: np.ndarray, draws: int = 999, seed: int = resampling.SEED
+    parts: Sequence[np.ndarray],
+    gains: np.ndarray,
+    with_each: Sequence[float] = (),
+    draws: int = 999,
+    seed: int = resampling.SEED,
 ) -> tuple[float, float, float, float]:
-    """Mean gain, with its 95 % interval over models and shared test images, and its p.
+    """Mean gain, with its 95 % interval over models, bases and shared test images, and its p.
 
-    The variance is that over models, divided by their number, plus that of the mean over bootstrap
-    samples of the images; degrees of freedom are Satterthwaite's (1946).
+    The variance is that over models, divided by their number, that over bases likewise, and that of
+    the mean over bootstrap samples of the images; the former have some of the latter in them, so
+    that it is rather too large. Degrees of freedom are Satterthwaite's (1946).
 
     Parameters
     ----------
@@ -45,24 +50,25 @@ def gains_over_images(
         How often each model's probes on either model's features alone, on both, and on the other's
         get each image right.
     gains : ndarray of float64, shape (models,)
+    with_each : sequence of float
+        Mean gain with each of several bases.
     draws, seed : int
     """
     rng = np.random.default_rng(seed)
-    models, images = parts[0].shape
+    images = parts[0].shape[1]
     means = np.empty(draws)
     for draw in range(draws):
         weights = np.bincount(rng.integers(images, size=images), minlength=images) / images
         first, middle, last = (part @ weights for part in parts)
         means[draw] = np.mean(middle - np.maximum(first, last))
-    over_images = float(np.var(means, ddof=1))
-    over_models = float(np.var(gains, ddof=1)) / models if models > 1 else 0.0
-    variance = over_images + over_models
+    drawn = [np.asarray(own) for own in (gains, with_each) if len(own) > 1]
+    sources = [(np.var(own, ddof=1) / len(own), len(own) - 1) for own in drawn]
+    sources.append((np.var(means, ddof=1), images - 1))
+    variance = float(sum(own for own, _ in sources))
     mean = float(np.mean(gains))
     if not variance > 0:
         return mean, mean, mean, np.nan
-    degrees = np.inf
-    if over_models > 0:
-        degrees = variance**2 / (over_models**2 / (models - 1) + over_images**2 / (images - 1))
+    degrees = variance**2 / sum(own**2 / free for own, free in sources)
     half = float(stats.t.ppf(0.975, degrees)) * variance**0.5
     p = 2 * float(stats.t.sf(abs(mean) / variance**0.5, degrees))
     return mean, mean - half, mean + half, p
