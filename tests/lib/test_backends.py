@@ -67,3 +67,16 @@ def test_the_compiler_comes_when_something_is_compiled():
 
 def test_a_compiler_that_was_there_before_stays():
     assert run(BEFORE) == ["True", "True"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_memory_that_a_step_frees_stays_for_the_next():
+    """Otherwise each array of 20 MB may be asked for anew, 4 kB at a time: 240,000 times."""
+    text = (
+        "import resource, torch\n"
+        "for _ in range(3): torch.ones(2_500_000, dtype=torch.float64).sum()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(50): torch.ones(2_500_000, dtype=torch.float64).sum()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    assert int(run("import workflow.lib.backends\n" + text)[0]) < 5000
