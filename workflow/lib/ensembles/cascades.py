@@ -105,11 +105,9 @@ def count_cascades(
         )  # fmt: skip
         here = np.arange(len(labels))
         nll = np.log(block.sums) - block.scaled[:, here, labels]
-        # Of one image all models together, since they are looked at together.
-        by_row = (
-            np.ascontiguousarray(a.T) for a in (place, nll, np.exp(-nll), block.order[..., 0])
-        )
-        arrays = block.exponentials, block.sums, block.order, accepted, *by_row
+        tops = np.ascontiguousarray(block.order[..., 0])
+        by_model = place, nll, np.exp(-nll), tops, logits.right(tops, block.rows)
+        arrays = block.exponentials, block.sums, block.order, accepted, *by_model
         jobs = [
             (*arrays, places[part], images[part], first[part], right[part], losses[part])
             for part in parts
@@ -120,26 +118,27 @@ def count_cascades(
 
 
 @compiled
-def _count(exponentials, sums, order, labels, place, nll, own, tops, pairs, images, first, right,
-           losses):  # fmt: skip
-    for row in range(len(labels)):
-        own_labels = labels[row]
-        for p in range(len(pairs)):
-            a, b = pairs[p, 0], pairs[p, 1]
-            at = place[row, a]
-            top = tops[row, a]
+def _count(exponentials, sums, order, labels, place, nll, own, tops, alone, pairs, images, first,
+           right, losses):  # fmt: skip
+    # Pair by pair: what one adds to then stays in the processor's nearest cache.
+    for p in range(len(pairs)):
+        a, b = pairs[p, 0], pairs[p, 1]
+        for row in range(len(labels)):
+            at = place[a, row]
             images[p, at] += 1
-            first[p, at] += accepts(own_labels, top)
-            right[p, 1, at] += accepts(own_labels, tops[row, b])
-            if top != tops[row, b]:
+            first[p, at] += alone[a, row]
+            right[p, 1, at] += alone[b, row]
+            if tops[a, row] == tops[b, row]:
+                right[p, 0, at] += alone[a, row]
+            else:
                 top = top_of_pair(
                     exponentials[a, row], exponentials[b, row], order[a, row], order[b, row],
                     sums[a, row], sums[b, row],
                 )  # fmt: skip
-            right[p, 0, at] += accepts(own_labels, top)
-            losses[p, 0, at] += nll[row, a]
-            losses[p, 1, at] -= np.log(max((own[row, a] + own[row, b]) / 2, 1e-320))
-            losses[p, 2, at] += nll[row, b]
+                right[p, 0, at] += accepts(labels[row], top)
+            losses[p, 0, at] += nll[a, row]
+            losses[p, 1, at] -= np.log(max((own[a, row] + own[b, row]) / 2, 1e-320))
+            losses[p, 2, at] += nll[b, row]
 
 
 def curves(counts: CascadeCounts) -> Curves:
