@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.pairwise import read_once, write_logits
 from workflow.lib.ensembles.cascades import count_cascades
-from workflow.lib.ensembles.logits import Logits
+from workflow.lib.ensembles.logits import Logits, Part
 from workflow.lib.ensembles.pairs import count_pairs
 from workflow.lib.ensembles.scores import score_all
 from workflow.lib.ensembles.whole import combine, fit_weights
@@ -65,8 +65,9 @@ def work(folder: Path, models: int, calibration: int, threads: int, what: str) -
     elif what == "cascades":
         count_cascades(logits, pairs, np.linspace(0, 1, 40), threads=threads)
     elif what == "scores":
+        last = np.arange(logits.shape[1])[-calibration:]
         held_out = Logits(
-            [_Last(array, calibration) for array in logits.arrays],
+            [Part(array, last, None) for array in logits.arrays],
             logits.labels[-calibration:],
             logits.temperatures,
         )
@@ -83,18 +84,6 @@ def work(folder: Path, models: int, calibration: int, threads: int, what: str) -
         found["off"] = max(_off(held_out, pairs[k], weights.nll[k]) for k in _sample(len(pairs)))
         found["converged"] = int(weights.converged.sum())
     return times | found
-
-
-class _Last:
-    """The last rows of an array on disk."""
-
-    def __init__(self, array, rows: int):
-        self.array, self.begin = array, len(array) - rows
-        self.shape, self.dtype = (rows, array.shape[1]), array.dtype
-
-    def __getitem__(self, rows: slice):
-        start, stop, _ = rows.indices(self.shape[0])
-        return self.array[self.begin + start : self.begin + stop]
 
 
 def _sample(count: int) -> list[int]:

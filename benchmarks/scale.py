@@ -28,7 +28,7 @@ from workflow.lib.ensembles.cascades import count_cascades, curves, thresholds_o
 from workflow.lib.ensembles.combine import COMBINATIONS
 from workflow.lib.ensembles.greedy import Candidates, grow
 from workflow.lib.ensembles.listed import cross_fit, folds_of
-from workflow.lib.ensembles.logits import Logits, stream
+from workflow.lib.ensembles.logits import Logits, Part, stream
 from workflow.lib.ensembles.pairs import PairCounter
 from workflow.lib.ensembles.recommend import choose
 from workflow.lib.ensembles.scores import score_all
@@ -90,18 +90,6 @@ class Stored:
         return self.array[start:stop]
 
 
-class Part:
-    """Rows of an array from one on, to another."""
-
-    def __init__(self, array, begin: int, end: int):
-        self.array, self.begin = array, begin
-        self.shape, self.dtype = (end - begin, array.shape[1]), array.dtype
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(self.shape[0])
-        return self.array[self.begin + start : self.begin + stop]
-
-
 class Study:
     """Logits on both splits; the first images are those of calibration."""
 
@@ -116,7 +104,7 @@ class Study:
         temperatures = np.linspace(0.7, 1.5, models)
 
         def split(begin: int, end: int) -> Logits:
-            parts = [Part(array, begin, end) for array in arrays]
+            parts = [Part(array, np.arange(begin, end), None) for array in arrays]
             return Logits(parts, images.labels[begin:end], temperatures)
 
         self.before = split(0, options.calibration)

@@ -10,8 +10,8 @@ It keeps away what nothing here uses, and what would take more time to import th
 
 Where a program has imported torchvision or the compiler before, they stay.
 
-And it has glibc keep the memory that a step frees, for the next: given back and asked for again, it
-is a tenth of the time of a step on a CPU.
+And it has glibc keep the memory that a step frees, for the next, instead of giving it back to the
+system and asking for it again, page by page.
 """
 
 import contextlib
@@ -26,10 +26,7 @@ from typing import Any
 import torch
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's mallopt(3)
-KEPT = {
-    TRIM_THRESHOLD: 1 << 30,
-    MMAP_THRESHOLD: 32 << 20,
-}  # bytes; of the latter, the most it takes
+KEPT = {TRIM_THRESHOLD: 1 << 30, MMAP_THRESHOLD: 32 << 20}  # bytes; more of the latter is refused
 COMPILER = "torch._dynamo"
 TENSORS = "torch.distributed.tensor"
 

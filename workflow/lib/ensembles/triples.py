@@ -22,8 +22,10 @@ class TripleCounter:
 
     def __init__(self, logits: Logits, combination: str, models: Sequence[int] | None = None):
         self.labels, self.combination = logits.labels, combination
-        self.models = slice(None) if models is None else list(models)
-        self._counts = PerThread(*3 * [logits.shape[0] if models is None else len(models)])
+        count = logits.shape[0] if models is None else len(models)
+        # All as they are: a list would copy each strip's scores.
+        self.models = slice(None) if count == logits.shape[0] else models
+        self._counts = PerThread(*3 * [count])
 
     def __call__(self, strip: Strip, rows: slice) -> None:
         """Count a strip."""
