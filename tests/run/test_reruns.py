@@ -100,7 +100,7 @@ def test_nothing_after_comments_docstrings_and_layout(checkout):
     ("name", "old", "new", "jobs"),
     [
         # modules of the engine
-        ("workflow/lib/ensembles/pairs.py", "CANDIDATES = 8", "CANDIDATES = 9",
+        ("workflow/lib/ensembles/pairs.py", "confidences: bool = False", "confidences: bool = 0",
          {**COUNTED, "counts_on_set": SETS}),
         ("workflow/lib/ensembles/greedy.py", "CANDIDATES = 16", "CANDIDATES = 17",
          {**SELECTED, **GREEDY}),

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from workflow.lib.ensembles.dense import top_of_pair
-from workflow.lib.ensembles.kernels import accepts
-from workflow.lib.ensembles.logits import Logits, in_threads
-from workflow.lib.ensembles.whole import Alone, read_blocks
+from workflow.lib.ensembles.kernels import known_scores, label_wins
+from workflow.lib.ensembles.logits import Logits, PerThread, Strip, blocks, in_threads, stream
+from workflow.lib.ensembles.whole import Alone
 
 THEN = ("ensemble", "larger")
 """Who answers at the last stage: the mean of all that have run, or the last model alone."""
@@ -71,7 +70,7 @@ def count_cascades(
     thresholds: Sequence[float],
     *,
     threads: int = 1,
-    memory: float = 100e6,
+    **options,
 ) -> CascadeCounts:
     """Count cascades of two at thresholds, reading all logits once.
 
@@ -85,60 +84,85 @@ def count_cascades(
         each one's own.
     threads : int
         The result does not depend on it.
-    memory : float
-        Bytes of calibrated logits in work.
+    **options
+        Of `stream`, nor on these.
     """
-    models = logits.shape[0]
-    grid = np.broadcast_to(thresholds, (models, np.shape(thresholds)[-1]))
-    places = np.array(pairs, np.int64).reshape(-1, 2)
-    bins = grid.shape[1] + 1
-    images, first = np.zeros((2, len(places), bins), np.int64)
-    right = np.zeros((len(places), 2, bins), np.int64)
-    losses = np.zeros((len(places), 3, bins))
-    parts = [part for part in np.array_split(np.arange(len(places)), threads) if len(part)]
-    parts = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
-    for block in read_blocks(logits, threads, memory, whole=True, pairs=False):
-        labels, accepted = logits.labels[block.rows], logits.accepted[block.rows]
-        place = np.array(
-            [np.searchsorted(own, row, side="right")
-             for own, row in zip(grid, 1 / block.sums, strict=True)]
+    models, examples, _ = logits.shape
+    grid = np.zeros((models, np.shape(thresholds)[-1])) + thresholds
+    places, bins = np.array(pairs, np.int64).reshape(-1, 2), grid.shape[1] + 1
+    # Of each model and image: its answer; between which thresholds it is how sure; the softmax's
+    # denominator, and by how much the label's calibrated logit is above the largest.
+    top, place = np.empty((2, models, examples), np.int32)
+    sums, label = np.empty((2, models, examples))
+    mended = PerThread(len(places), bins)
+
+    def compare(strip: Strip, rows: slice) -> None:
+        exponentials, sums[:, rows] = strip.softmax
+        candidates, _ = strip.candidates
+        top[:, rows] = candidates[..., 0]
+        _compare(
+            strip.values, strip.start, strip.temperatures, exponentials, candidates,
+            logits.accepted[rows], grid, places,
+            sums[:, rows], label[:, rows], place[:, rows], mended.own,
         )  # fmt: skip
-        here = np.arange(len(labels))
-        nll = np.log(block.sums) - block.scaled[:, here, labels]
-        tops = np.ascontiguousarray(block.order[..., 0])
-        by_model = place, nll, np.exp(-nll), tops, logits.right(tops, block.rows)
-        arrays = block.exponentials, block.sums, block.order, accepted, *by_model
-        jobs = [
-            (*arrays, places[part], images[part], first[part], right[part], losses[part])
-            for part in parts
-        ]
-        for _ in in_threads(_count, jobs, threads):
-            pass
+
+    stream(logits, compare, threads=threads, **options)
+    nll = np.log(sums) - label
+    alone = logits.right(top)
+    images, first = np.zeros((2, len(places), bins), np.int64)
+    right = np.stack([mended.sum(), np.zeros_like(images)], axis=1)
+    losses = np.zeros((len(places), 3, bins))
+    jobs = [
+        (place, top, alone, nll, np.exp(-nll),
+         *(own[part] for own in (places, images, first, right, losses)))
+        for part in blocks(len(places), max(1, -(-len(places) // threads)))
+    ]  # fmt: skip
+    for _ in in_threads(_count, jobs, threads):
+        pass
     return CascadeCounts(images, first, right, losses)
 
 
 @compiled
-def _count(exponentials, sums, order, labels, place, nll, own, tops, alone, pairs, images, first,
-           right, losses):  # fmt: skip
-    # Pair by pair: what one adds to then stays in the processor's nearest cache.
+def _compare(values, start, temperatures, exponentials, candidates, labels, grid, pairs, sums,
+             label, place, right):  # fmt: skip
+    """Fill in `label` and `place`; add where a pair is right whose members answer differently."""
+    scores = np.empty(candidates.shape[::2])
+    own = np.empty((len(sums), labels.shape[1]))
+    for row in range(len(labels)):
+        for m in range(len(sums)):
+            here, temperature = values[m, start + row], temperatures[m]
+            largest = np.float64(here[candidates[m, row, 0]]) / temperature
+            label[m, row] = np.float64(here[labels[row, 0]]) / temperature - largest
+            place[m, row] = np.searchsorted(grid[m], 1 / sums[m, row], side="right")
+        known_scores(exponentials, row, sums[:, row], candidates[:, row], labels[row], scores, own)
+        for p in range(len(pairs)):
+            a, b = pairs[p, 0], pairs[p, 1]
+            first, second = candidates[a, row], candidates[b, row]
+            if first[0] == second[0]:
+                continue
+            one = first, scores[a], exponentials[a, row], sums[a, row]
+            other = second, scores[b], exponentials[b, row], sums[b, row]
+            for i in range(labels.shape[1]):
+                c = labels[row, i]
+                if c >= 0 and label_wins(c, own[a, i] + own[b, i], one, other):
+                    right[p, place[a, row]] += 1
+
+
+@compiled
+def _count(place, top, alone, nll, own, pairs, images, first, right, losses):
+    """Add all else, from what is known of each model and image."""
     for p in range(len(pairs)):
         a, b = pairs[p, 0], pairs[p, 1]
-        for row in range(len(labels)):
-            at = place[a, row]
+        for image in range(place.shape[1]):
+            at = place[a, image]
             images[p, at] += 1
-            first[p, at] += alone[a, row]
-            right[p, 1, at] += alone[b, row]
-            if tops[a, row] == tops[b, row]:
-                right[p, 0, at] += alone[a, row]
-            else:
-                top = top_of_pair(
-                    exponentials[a, row], exponentials[b, row], order[a, row], order[b, row],
-                    sums[a, row], sums[b, row],
-                )  # fmt: skip
-                right[p, 0, at] += accepts(labels[row], top)
-            losses[p, 0, at] += nll[a, row]
-            losses[p, 1, at] -= np.log(max((own[a, row] + own[b, row]) / 2, 1e-320))
-            losses[p, 2, at] += nll[b, row]
+            first[p, at] += alone[a, image]
+            right[p, 1, at] += alone[b, image]
+            if top[a, image] == top[b, image]:
+                right[p, 0, at] += alone[a, image]
+            losses[p, 0, at] += nll[a, image]
+            losses[p, 1, at] -= np.log(max((own[a, image] + own[b, image]) / 2, 1e-320))
+            losses[p, 2, at] += nll[b, image]
 
 
 def curves(counts: CascadeCounts) -> Curves:

@@ -95,6 +95,20 @@ def accepts(labels, answer):
 
 
 @compiled
+def known_scores(values, row, scales, candidates, labels, scores, own):
+    """Fill in scores, values / scales, of each model's sorted candidates, and those of the labels.
+
+    Values are (models, rows, classes), of which one row is looked at; all else is of this row.
+    """
+    for model in range(len(values)):
+        for place in range(candidates.shape[1]):
+            scores[model, place] = values[model, row, candidates[model, place]] / scales[model]
+        for i in range(len(labels)):
+            if labels[i] >= 0:
+                own[model, i] = values[model, row, labels[i]] / scales[model]
+
+
+@compiled
 def compare(values, start, candidates, exponentials, sums, temperatures, labels, gained):
     """Find which pairs are right together though not both alone.
 
@@ -123,16 +137,9 @@ def compare(values, start, candidates, exponentials, sums, temperatures, labels,
     own = np.empty((2, models, most))
     for row in range(rows):
         at = start + row
-        for model in range(models):
-            for place in range(count):
-                c = candidates[model, row, place]
-                scores[0, model, place] = exponentials[model, row, c] / sums[model, row]
-                scores[1, model, place] = values[model, at, c] / temperatures[model]
-            for i in range(most):
-                label = labels[row, i]
-                if label >= 0:
-                    own[0, model, i] = exponentials[model, row, label] / sums[model, row]
-                    own[1, model, i] = values[model, at, label] / temperatures[model]
+        of_row = candidates[:, row], labels[row]
+        known_scores(exponentials, row, sums[:, row], *of_row, scores[0], own[0])
+        known_scores(values, at, temperatures, *of_row, scores[1], own[1])
         for a in range(models):
             for b in range(a + 1, models):
                 first, second = candidates[a, row], candidates[b, row]

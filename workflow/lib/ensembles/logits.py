@@ -23,6 +23,7 @@ from workflow.lib.run.errors import InputError
 BLOCK = 512  # rows read at a time, at most
 STRIP = 0.5e6  # bytes of exponentials in memory at a time: few, to stay in the processor's cache
 LEAST = 4  # rows of a strip, whatever its size
+CANDIDATES = 8  # sorted classes of each model and example
 GAP = 8  # rows that a read continues over, instead of starting another
 # The bits of the exponent in each type of logits.
 EXPONENTS = {
@@ -234,6 +235,18 @@ class Strip:
         """Logits / temperature: float64, shape (models, rows, classes)."""
         values = self.values[:, self.start : self.stop]
         return np.divide(values, self.temperatures[:, None, None], dtype=np.float64)
+
+    @cached_property
+    def candidates(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first `CANDIDATES` classes by their logits, int64, and these: (models, rows, kept).
+
+        The largest comes first, and of equal ones the lowest class.
+        """
+        models, _, classes = self.values.shape
+        shape = models, self.stop - self.start, min(CANDIDATES, classes)
+        found = np.empty(shape, np.int64), np.empty(shape, self.values.dtype)
+        kernels.sort_rows(self.values, self.start, *found)
+        return found
 
     @cached_property
     def softmax(self) -> tuple[np.ndarray, np.ndarray]:

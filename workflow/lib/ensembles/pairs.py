@@ -14,8 +14,6 @@ from workflow.lib.ensembles.combine import COMBINATIONS, add_scores
 from workflow.lib.ensembles.logits import Logits, PerThread, Strip, runs, stream
 from workflow.lib.measures.pairs import PairCounts
 
-CANDIDATES = 8  # sorted classes of each model and example; beyond them all classes are looked at
-
 
 class PairCounter:
     """Compares and combines all pairs, as a task of `stream`.
@@ -53,9 +51,7 @@ class PairCounter:
     def __call__(self, strip: Strip, rows: slice) -> None:
         """Count a strip."""
         models, _, classes = strip.values.shape
-        shape = (models, strip.stop - strip.start, min(CANDIDATES, classes))
-        candidates, values = np.empty(shape, np.int64), np.empty(shape, strip.values.dtype)
-        kernels.sort_rows(strip.values, strip.start, candidates, values)
+        candidates, _ = strip.candidates
         self.top[:, rows] = candidates[..., 0]
         kinds = [strip, *(strip.at(temperatures) for temperatures in self.others)]
         for gained, own in zip(self._gained.own, kinds, strict=True):
