@@ -41,17 +41,14 @@ test: .venv/made
 unit: .venv/made
 	$(BIN)/pytest -n 2 --ignore=tests/run
 
-# What processors round each in their way, once more: with two threads, and as the oldest ones would, with
-# one thread and two. (`make test` has this processor's own kernels, with one.) Each variable is for one of
-# the libraries: OpenBLAS of NumPy and SciPy, torch, oneDNN, MKL, NumPy itself, and Numba's compiler.
+# What processors round each in their way, once more: as the oldest ones would, and with two threads.
+# (`make test` has this processor's own kernels, and one thread.) Each variable is for one of the
+# libraries: OpenBLAS of NumPy and SciPy, torch, oneDNN, MKL, NumPy itself, and Numba's compiler.
 OLDEST := OPENBLAS_CORETYPE=Prescott ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
 	MKL_CBWR=COMPATIBLE NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4" NUMBA_CPU_NAME=generic \
 	NUMBA_CPU_FEATURES=
-NUMERIC := $(BIN)/pytest -q -n 2 -m numeric tests/lib tests/scripts
 numeric: .venv/made
-	OMP_NUM_THREADS=2 $(NUMERIC)
-	$(OLDEST) OMP_NUM_THREADS=2 $(NUMERIC)
-	$(OLDEST) OMP_NUM_THREADS=1 $(NUMERIC)
+	$(OLDEST) OMP_NUM_THREADS=2 $(BIN)/pytest -q -n 2 -m numeric tests/lib tests/scripts
 
 lint: .venv/made
 	$(BIN)/ruff check

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from workflow.lib.measures.problems import told_problems
 from workflow.lib.run.lock import lock_results
 from workflow.lib.run.resume import discard_kept
 from workflow.lib.run.slurm import cancel_left_behind, run_rules_here
 from workflow.lib.run.terminal import be_brief
 from workflow.lib.run.warm import start_jobs_warm
-from workflow.lib.show.findings import told_findings
+from workflow.lib.show.findings import told_findings, told_problems
 from workflow.lib.study.load import record
 
 be_brief(workflow, lambda: told_findings(f"results/{STUDY.name}"))

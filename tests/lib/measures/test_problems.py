@@ -11,9 +11,9 @@ from workflow.lib.measures.problems import (
     find_answer_problems,
     find_problems,
     permuted_accuracy,
-    told_problems,
 )
 from workflow.lib.outputs.store import write
+from workflow.lib.show.findings import told_problems
 from workflow.scripts.calibration import calibration
 
 RNG = np.random.default_rng(0)

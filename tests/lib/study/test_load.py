@@ -202,6 +202,28 @@ def test_jobs_recall_how_public_networks_want_their_images(
     assert load(public, [], in_job=True) == before
 
 
+def test_a_later_run_recalls_it_while_the_code_that_looks_it_up_is_the_same(
+    public, tmp_path, monkeypatch, nothing_found
+):
+    monkeypatch.chdir(tmp_path)
+    before = load(public, [])
+    record(before)
+    looked_up, look_up = [], networks.preprocessing.preprocessing
+
+    def counted(entry):
+        looked_up.append(entry)
+        return look_up(entry)
+
+    monkeypatch.setattr(networks.preprocessing, "preprocessing", counted)
+    networks.FOUND.clear()
+    assert load(public, []) == before
+    assert looked_up == []
+    networks.FOUND.clear()
+    monkeypatch.setattr("workflow.lib.study.load.dependencies", lambda script: ["timm==0"])
+    assert load(public, []) == before
+    assert len(looked_up) == len(before.preprocessing)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"preprocessing": 3}'])
 def test_a_record_that_is_none_is_passed_over(public, tmp_path, monkeypatch, nothing_found, text):
     monkeypatch.chdir(tmp_path)
@@ -217,6 +239,8 @@ def test_the_record_is_the_complete_study_and_is_written_when_that_changes(
     loaded, file = load(study, []), Path("results/small/study.json")
     record(loaded)
     content = json.loads(file.read_text())
+    by = content.pop("preprocessing_by")
+    assert any(name.startswith("timm==") for name in by)
     assert content == loaded.settings | {"preprocessing": {}}
     assert list(content) == sorted(content)
     assert content["networks"]["distilled"]["parents"] == ["strong"]

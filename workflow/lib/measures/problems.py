@@ -1,14 +1,11 @@
 """What is wrong with outputs, as far as labels can tell: their order, their sign, their kind."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 from scipy.stats import binomtest
-
-from workflow.lib.outputs.tables import read_numbers
 
 FAR = 0.1  # by how much a share must be higher to be far higher, beside three standard errors
 HALF = 0.5  # accuracy of answers above which their order is not doubted
@@ -140,12 +137,3 @@ def permuted_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) -
 def _is_far_higher(share: float, other: float, count: int) -> bool:
     error = np.sqrt((share * (1 - share) + other * (1 - other)) / count)
     return bool(share - other > max(FAR, 3 * error))
-
-
-def told_problems(calibration: str | os.PathLike) -> list[str]:
-    """Read what is wrong with models from calibration.tsv, if that is there; a line a model."""
-    if not os.path.exists(calibration):
-        return []
-    table = read_numbers(calibration)
-    rows = zip(table["model"], table["problem"], strict=True)
-    return [f"{model}: {problem}" for model, problem in rows if problem]

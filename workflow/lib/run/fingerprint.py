@@ -10,7 +10,7 @@ import ast
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,8 @@ def fingerprint(rule: str) -> Callable[[object], list[str]]:
     It is a function of wildcards, which it ignores, so that Snakemake asks only for rules that have
     jobs: a job's own process parses all rules, too.
     """
-    return lambda wildcards: dependencies(f"workflow/scripts/{rule}.py")
+    known = functools.cache(dependencies)
+    return lambda wildcards: list(known(f"workflow/scripts/{rule}.py"))
 
 
 def dependencies(script: str, root: Path = ROOT) -> list[str]:
@@ -98,47 +99,43 @@ def _module(root: Path, path: Path) -> tuple[str, list[str]]:
     """Hash of a module's meaning, and the dotted names that it imports."""
     tree = ast.parse((root / path).read_bytes(), filename=str(path))
     imports = []
-    for node in _executed(tree):
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            continue
+        todo += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 raise ValueError(f"{path}:{node.lineno}: write the import with its full name")
             imports += [f"{node.module}.{alias.name}" for alias in node.names]
-    digest = hashlib.sha256("\0".join(_walk(tree)).encode()).hexdigest()
-    return digest[:16], imports
+    words: list[str] = []
+    _spell(tree, words)
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16], imports
 
 
-def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """Give all nodes but those that only a type checker looks at."""
-    match tree:
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return
-    yield tree
-    for node in ast.iter_child_nodes(tree):
-        yield from _executed(node)
-
-
-def _walk(node: ast.AST | list | object) -> Iterator[str]:
+def _spell(node: ast.AST | list | object, words: list[str]) -> None:
     """Spell out a syntax tree in a way that all versions of Python agree on.
 
     Empty fields are left out, because versions add some; so are strings that stand as statements,
     which are docstrings or do nothing.
     """
-    match node:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return
+    if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
+        return
     if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
-        for field, value in ast.iter_fields(node):
+        words.append(f"({type(node).__name__}")
+        for field in node._fields:
+            value = getattr(node, field, None)
             if value is not None and value != [] and field not in ("ctx", "kind", "type_comment"):
-                yield field
-                yield from _walk(value)
-        yield ")"
+                words.append(field)
+                _spell(value, words)
+        words.append(")")
     elif isinstance(node, list):
-        yield "["
+        words.append("[")
         for item in node:
-            yield from _walk(item)
-        yield "]"
+            _spell(item, words)
+        words.append("]")
     else:
-        yield repr(node)
+        words.append(repr(node))

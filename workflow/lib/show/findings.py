@@ -254,6 +254,15 @@ def told_findings(folder: str | os.PathLike) -> str:
     return "\n".join(lines)
 
 
+def told_problems(calibration: str | os.PathLike) -> list[str]:
+    """Read what is wrong with models from calibration.tsv, if that is there; a line a model."""
+    if not os.path.exists(calibration):
+        return []
+    table = read_numbers(calibration)
+    rows = zip(table["model"], table["problem"], strict=True)
+    return [f"{model}: {problem}" for model, problem in rows if problem]
+
+
 def _wrapped(text: str, indent: str) -> list[str]:
     """Break text into lines, paths and names left whole."""
     return textwrap.wrap(

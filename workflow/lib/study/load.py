@@ -1,7 +1,7 @@
 """A study from its files: read strictly, checked as a whole, and completed.
 
 What configuring it took is kept in results/<study>/study.json: the complete study, and how its
-public networks want their images, so that jobs need not look that up again.
+public networks want their images, so that neither jobs nor later runs need look that up again.
 """
 
 import csv
@@ -14,8 +14,10 @@ from typing import Any
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from workflow.lib.models.hub import LOCAL
 from workflow.lib.run.errors import InputError
 from workflow.lib.run.files import read_sealed, replacing
+from workflow.lib.run.fingerprint import dependencies
 from workflow.lib.study import networks
 from workflow.lib.study.checks import LISTS, find_mistakes
 from workflow.lib.study.complete import complete, complete_published
@@ -23,6 +25,7 @@ from workflow.lib.study.completed import PublishedStudy, Study
 from workflow.lib.study.model import PublishedFile, StudyFile
 from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
+LOOK_UP = "workflow/lib/models/preprocessing.py"
 LARGEST = 100_000  # entries of a file, aliases written out
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
@@ -53,7 +56,9 @@ def load(
         Those files, relative to the working directory.
     in_job : bool
         Whether this is a job's process, for which study.json says how public networks want their
-        images. What is not there is looked up.
+        images. For another, it says so as long as looking it up would do the same: the code and the
+        packages are those of then, and the network is not of a folder. What is not there is looked
+        up.
 
     Returns
     -------
@@ -64,8 +69,7 @@ def load(
     ConfigurationError
         With every mistake of every file.
     """
-    if in_job:
-        _recall(config)
+    _recall(config, in_job)
     paths = [os.path.relpath(file) for file in files]
     name, mistakes = " + ".join(paths) or "configuration", []
     for file in paths:
@@ -297,16 +301,21 @@ def record(study: Study | PublishedStudy) -> None:
     values = study.settings
     if isinstance(study, Study):
         values["preprocessing"] = study.preprocessing
+        values["preprocessing_by"] = dependencies(LOOK_UP)
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if not path.is_file() or path.read_bytes() != text.encode():
         with replacing(path, sealed=True) as part:
             part.write_text(text, encoding="utf-8")
 
 
-def _recall(config: Mapping) -> None:
+def _recall(config: Mapping, in_job: bool) -> None:
     try:
         known = json.loads(read_sealed(_place(config["study"])))
-        networks.FOUND.update(known["preprocessing"])
+        images = dict(known["preprocessing"])
+        if not in_job:
+            current = known["preprocessing_by"] == dependencies(LOOK_UP)
+            images = {key: own for key, own in images.items() if current and LOCAL not in key}
+        networks.FOUND.update(images)
     except (InputError, KeyError, TypeError, ValueError):
         return  # it is looked up again
 
