@@ -34,8 +34,9 @@ card: .venv/made
 	|| { echo "If there is no rule for it: name the ensemble $$ENSEMBLE under \`ensembles\` in $$file." >&2; exit 2; }
 	@echo "Open results/$$STUDY/deployment/$$ENSEMBLE.json; apply_card.py beside it applies it."
 
+# More processes than cores: jobs of a cluster are mostly waited for.
 test: .venv/made
-	$(BIN)/pytest -n 2 --durations=20
+	$(BIN)/pytest -n 3 --durations=20
 
 # All but whole studies.
 unit: .venv/made

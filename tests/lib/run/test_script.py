@@ -221,20 +221,29 @@ def test_a_job_whose_log_has_a_long_name_has_a_lock_all_the_same(tmp_path):
 
 
 WRITERS = {
-    "table": "write_table('out/a.tsv', pd.DataFrame({'a': range(99999)}))",
-    "figure": "save(Figure().subplots().figure, *(f'out/a.{k}' for k in ('pdf', 'svg', 'png')))",
-    "checkpoint": "networks.save('out/a.safetensors', {}, torch.nn.Linear(999, 999))",
-    "state": "torch.save(torch.zeros(99999), 'out/resume.pt')",
-    "images": "Writer(Path('out/a.npy'), (99, 3, 99, 99)).__enter__().append(np.ones((3, 99, 99)))",
-}
-IMPORTS = """
-    import numpy as np, pandas as pd, torch, resource, signal
-    from pathlib import Path
+    "table": """
+    import pandas as pd
+    from workflow.lib.outputs.tables import write_table as write
+    write("out/a.tsv", pd.DataFrame({"a": range(99999)}))""",
+    "figure": """
     from matplotlib.figure import Figure
+    from workflow.lib.show.marks import save as write
+    write(Figure().subplots().figure, *(f"out/a.{k}" for k in ("pdf", "svg", "png")))""",
+    "checkpoint": """
+    import torch
+    from workflow.lib.models.networks import save as write
+    write("out/a.safetensors", {}, torch.nn.Linear(999, 999))""",
+    "state": """
+    import torch
+    torch.save(torch.zeros(99999), "out/resume.pt")""",
+    "images": """
+    import numpy as np
+    from pathlib import Path
     from workflow.lib.data.arrays import Writer
-    from workflow.lib.models import networks
-    from workflow.lib.outputs.tables import write_table
-    from workflow.lib.show.marks import save
+    Writer(Path("out/a.npy"), (99, 3, 99, 99)).__enter__().append(np.ones((3, 99, 99)))""",
+}
+LIMITED = """
+    import resource, signal
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # what a full disk does to files
 """
@@ -243,7 +252,7 @@ IMPORTS = """
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_kind_of_file_says_that_the_disk_is_full(tmp_path, kind):
     (tmp_path / "out").mkdir()
-    status, log = run(tmp_path, f"pass{IMPORTS}    {WRITERS[kind]}")
+    status, log = run(tmp_path, f"pass{LIMITED}{WRITERS[kind]}")
     assert status == 1
     assert "the disk is full, or its quota used up" in log
     assert "Traceback" not in log

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 from workflow.lib.data.splits import HELD
@@ -230,7 +231,7 @@ class Study:
             wanted |= dict.fromkeys(("test_sets", "logits_on_sets", "answers_on_sets"), False)
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
-    @property
+    @cached_property
     def figures(self) -> list[str]:
         """Names of the figures that it can draw."""
         return drawable(self)
@@ -352,7 +353,7 @@ class Study:
         keys = ("answers", "column", "sha256")
         return {key: {k: own.recipe.get(k) for k in keys} for key, own in self.networks.items()}
 
-    @property
+    @cached_property
     def confident(self) -> list[str]:
         """Models that say how sure they are, as far as one can tell."""
         if not self.answers_alone:

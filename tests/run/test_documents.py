@@ -18,7 +18,7 @@ from snakemake.cli import parse_args
 
 from tests.run.conftest import SMALL, Checkout
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
     for folder in (".", "docs", "results", "resources", "studies", "envs", "benchmarks", "profiles")
