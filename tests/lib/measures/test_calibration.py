@@ -1,5 +1,8 @@
 """Temperatures: the maximum of the likelihood, always positive, never silently off."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -66,6 +69,20 @@ def test_no_other_temperature_is_more_likely():
     assert fit.temperature == pytest.approx(1 / best.x, rel=1e-5)
     assert fit.nll_after <= best.fun + 1e-12
     assert fit.nll_after <= fit.nll_before
+
+
+def test_logits_are_given_back_to_the_memory_at_once():
+    """A study's calibration would else hold all models' logits."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
+    kept = weakref.ref(logits)
+    gc.disable()
+    try:
+        assert calibration.fit_temperature(logits, labels).converged
+        del logits
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_scaled_logits_give_a_scaled_temperature():

@@ -138,22 +138,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     if not np.isfinite(logits).all():
         raise ValueError("logits hold NaN or infinity")
 
-    def slope(log_temperature: float) -> float:
-        total = 0.0
-        temperature = np.exp(log_temperature)
-        for scaled, own in _blocks(logits, labels, temperature):
-            total += float(((softmax(scaled, axis=1) * scaled).sum(axis=1) - own).sum())
-        return total * temperature / len(labels)
-
     low, high = np.log(LEAST), np.log(GREATEST)
     problem = ""
-    if slope(high) >= 0:
+    if _slope(high, logits, labels) >= 0:
         temperature = GREATEST
         problem = (
             f"its logits are no better than chance, or so large that they need a temperature above "
             f"{GREATEST:g}"
         )
-    elif slope(low) <= 0:
+    elif _slope(low, logits, labels) <= 0:
         temperature = LEAST
         problem = (
             "it is right on all calibration images, so the likelihood grows without end as the "
@@ -161,7 +154,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
             f"temperature below {LEAST:g}"
         )
     else:
-        temperature = float(np.exp(brentq(slope, low, high, xtol=1e-12, rtol=1e-14)))
+        # Given as arguments, logits are not kept by the function that brentq makes of `_slope`.
+        own = logits, labels
+        temperature = float(np.exp(brentq(_slope, low, high, own, xtol=1e-12, rtol=1e-14)))
     return Calibration(
         temperature,
         not problem,
@@ -169,6 +164,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
         *(negative_log_likelihood(logits, labels, t) for t in (1.0, temperature)),
         *(expected_calibration_error(logits, labels, t) for t in (1.0, temperature)),
     )
+
+
+def _slope(log_temperature: float, logits: np.ndarray, labels: np.ndarray) -> float:
+    """The derivative of the negative log-likelihood by 1 / T."""
+    total = 0.0
+    temperature = np.exp(log_temperature)
+    for scaled, own in _blocks(logits, labels, temperature):
+        total += float(((softmax(scaled, axis=1) * scaled).sum(axis=1) - own).sum())
+    return total * temperature / len(labels)
 
 
 def _blocks(logits, labels, temperature):
