@@ -38,9 +38,9 @@ card: .venv/made
 test: .venv/made
 	$(BIN)/pytest -n 3 --durations=20
 
-# All but whole studies.
+# All but whole studies and what takes seconds.
 unit: .venv/made
-	$(BIN)/pytest -n 2 --ignore=tests/run
+	$(BIN)/pytest -n 2 -m "not slow" --ignore=tests/run
 
 # What processors round each in their way, once more: as the oldest ones would, and with two threads.
 # (`make test` has this processor's own kernels, and one thread.) Each variable is for one of the

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each is a process that imports torch
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TRAINING = """

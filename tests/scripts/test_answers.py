@@ -153,6 +153,7 @@ def draw(folder, function, name):
     return first
 
 
+@pytest.mark.slow
 def test_votes_map_and_clusters_are_drawn_the_same_each_time(folder):
     run(folder)
     tables = {name: str(folder / f"{name}.tsv") for name in ("pairs", "models", "map", "clusters")}

@@ -385,6 +385,7 @@ def test_the_table_of_uncertainty_has_every_combination_of_the_first(study):
     assert (study.folder / "risk.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_costs_are_drawn_with_and_without_cascades(study, without_macs):
     for own in (study, without_macs):
         files = {kind: own.path(f"pareto.{kind}") for kind in ("pdf", "svg", "png", "tsv")}

@@ -166,6 +166,7 @@ for path, count in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     counts = [2 * BLOCK, 16 * BLOCK]

@@ -133,6 +133,7 @@ def test_both_models_together_know_more(study):
     assert (everything > 0.9).all()
 
 
+@pytest.mark.slow
 def test_features_too_large_for_the_memory_give_the_same_table(study, monkeypatch):
     expected = run(study)
     monkeypatch.setattr(streamed, "MEMORY", 0)

@@ -346,6 +346,7 @@ def test_figure3_draws_what_its_table_counts(study, tmp_path):
     assert (beyond["ensemble"] == beyond["prediction_1"]).mean() == pytest.approx(clip["share"])
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_every_time(study, tmp_path):
     for turn in ("a", "b"):
         table = study / "specialisation.tsv"

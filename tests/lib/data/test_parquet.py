@@ -174,6 +174,7 @@ def test_a_row_that_is_not_there_is_named(tmp_path):
         rows("b.parquet/000000")
 
 
+@pytest.mark.slow
 def test_a_row_group_above_two_gigabytes_is_read(tmp_path):
     one = pa.array([{"bytes": b"%02d" % i + bytes(2**22), "path": None} for i in range(20)], IMAGE)
     images = pa.chunked_array([one] * 28)  # 2.3 GB, of 80 MB in memory

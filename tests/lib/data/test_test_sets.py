@@ -179,6 +179,7 @@ def test_the_studys_own_test_images_may_be_in_another_test_set(study, tmp_path):
     assert len(build(own(tmp_path / "other"), study).splits["test"].ids) == 12
 
 
+@pytest.mark.slow
 def test_fashion_mnist_is_compared_by_its_pixels(tmp_path):
     study = {**FASHION, "splits": {"train": 100, "calibration": "rest"}}
     manifest = build_manifest(study)

@@ -160,6 +160,7 @@ def test_progress_says_how_far_and_how_long(caplog, monkeypatch):
     assert caplog.messages[-1].startswith("1000 of 1000 images")
 
 
+@pytest.mark.slow
 def test_a_second_run_of_a_job_waits_for_the_first_and_a_killed_one_holds_nobody_up(tmp_path):
     body = "import time; print(time.time(), flush=True); time.sleep(2); print(time.time())"
     command = [sys.executable, "-c", SCRIPT.format(body=body)]
@@ -249,6 +250,7 @@ LIMITED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_kind_of_file_says_that_the_disk_is_full(tmp_path, kind):
     (tmp_path / "out").mkdir()

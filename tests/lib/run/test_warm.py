@@ -109,6 +109,7 @@ def test_jobs_run_beside_each_other_and_are_measured(server, tmp_path):
         assert record.running_time >= 0.5 and record.max_rss > 150
 
 
+@pytest.mark.slow
 def test_many_jobs_that_end_at_once(server, tmp_path):
     script = tmp_path / "job.py"
     script.write_text("")

@@ -233,6 +233,7 @@ FIGURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "parameters"), FIGURES)
 def test_the_same_figure_is_the_same_bytes(function, parameters, pairs, tmp_path):
     first = run(function, pairs, tmp_path / "first", **parameters)

@@ -129,6 +129,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_table_is_the_same_bytes(case, tmp_path):
     function, tables, settings, writes = CASES[case]

@@ -372,6 +372,7 @@ def test_training_from_files_learns(photographs, tmp_path):
     assert (logits.argmax(1) == LABELS % 2).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_clip_learns_and_its_zero_shot_head_is_the_mean_of_its_captions(images, tmp_path):
     torch.manual_seed(0)
     recipe = RECIPE | {"epochs": 20, "objective": "clip", "options": {}, "learning_rate": 0.02}
@@ -429,6 +430,7 @@ def test_a_training_killed_after_any_epoch_ends_in_the_same_weights(
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     ("stop", "changes"),
