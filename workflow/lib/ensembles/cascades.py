@@ -107,13 +107,15 @@ def count_cascades(
         )  # fmt: skip
 
     stream(logits, compare, threads=threads, **options)
-    nll = np.log(sums) - label
+    nll = np.log(sums, out=sums)
+    nll -= label
+    probability = np.exp(np.negative(nll, out=label), out=label)
     alone = logits.right(top)
     images, first = np.zeros((2, len(places), bins), np.int64)
     right = np.stack([mended.sum(), np.zeros_like(images)], axis=1)
     losses = np.zeros((len(places), 3, bins))
     jobs = [
-        (place, top, alone, nll, np.exp(-nll),
+        (place, top, alone, nll, probability,
          *(own[part] for own in (places, images, first, right, losses)))
         for part in blocks(len(places), max(1, -(-len(places) // threads)))
     ]  # fmt: skip
@@ -149,7 +151,7 @@ def _compare(values, start, temperatures, exponentials, candidates, labels, grid
 
 
 @compiled
-def _count(place, top, alone, nll, own, pairs, images, first, right, losses):
+def _count(place, top, alone, nll, probability, pairs, images, first, right, losses):
     """Add all else, from what is known of each model and image."""
     for p in range(len(pairs)):
         a, b = pairs[p, 0], pairs[p, 1]
@@ -161,7 +163,8 @@ def _count(place, top, alone, nll, own, pairs, images, first, right, losses):
             if top[a, image] == top[b, image]:
                 right[p, 0, at] += alone[a, image]
             losses[p, 0, at] += nll[a, image]
-            losses[p, 1, at] -= np.log(max((own[a, image] + own[b, image]) / 2, 1e-320))
+            mean = (probability[a, image] + probability[b, image]) / 2
+            losses[p, 1, at] -= np.log(max(mean, 1e-320))
             losses[p, 2, at] += nll[b, image]
 
 

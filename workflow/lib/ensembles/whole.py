@@ -69,7 +69,6 @@ def read_blocks(
     memory: float,
     *,
     whole: bool,
-    pairs: bool = True,
     factors: np.ndarray | None = None,
 ) -> Iterator[Block]:
     """Read and calibrate logits block by block.
@@ -81,9 +80,7 @@ def read_blocks(
     memory : float
         Bytes of a block.
     whole : bool
-        Whether exponentials and sorted classes are needed, too.
-    pairs : bool
-        And whether roots and squares are.
+        Whether exponentials, their roots and squares, and sorted classes are needed, too.
     factors : ndarray of float64, shape (models, examples), optional
         What calibrated logits are multiplied by.
     """
@@ -109,9 +106,8 @@ def read_blocks(
             kernels.sort_rows(values, 0, order[one], kept[one])
             np.exp(own, out=exponentials[one])
             sums[one] = exponentials[one].sum(axis=2)
-            if pairs:
-                np.sqrt(exponentials[one], out=roots[one])
-                squares[one] = np.einsum("mrc,mrc->mr", exponentials[one], exponentials[one])
+            np.sqrt(exponentials[one], out=roots[one])
+            squares[one] = np.einsum("mrc,mrc->mr", exponentials[one], exponentials[one])
 
     for rows in blocks(examples, size):
         count = rows.stop - rows.start
