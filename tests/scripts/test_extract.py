@@ -5,7 +5,6 @@ import workflow.lib.backends  # noqa: F401  (before timm)
 # isort: split
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -143,7 +142,7 @@ def test_images_of_another_dataset_are_refused(photographs):
 
 
 MEMORY = """
-import re, sys
+import ctypes, re, sys
 import workflow.lib.backends
 import numpy as np
 import torch
@@ -154,6 +153,8 @@ from workflow.lib.models.inference import Inference
 from workflow.lib.outputs.store import write
 
 torch.set_num_threads(1)
+# Else glibc keeps large blocks that were freed (as `backends` wants it to), up to some 50 MB.
+ctypes.CDLL(None).mallopt(-3, 1_000_000)  # M_MMAP_THRESHOLD
 recipe = {"architecture": "test_vit", "options": {"img_size": 64, "patch_size": 32},
           "input": {"size": 64, "mean": [0.5] * 3, "std": [0.5] * 3}}
 classifier = networks.Classifier(networks.create(recipe, 4000)).eval()
@@ -177,9 +178,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
         arguments += [str(path), str(count)]
     command = [sys.executable, "-c", MEMORY, *arguments]
     root = Path(__file__).resolve().parents[2]
-    # Else glibc keeps large blocks that were freed, the more the longer it runs, up to some 50 MB.
-    exact = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
-    run = subprocess.run(command, cwd=root, env=exact, check=True, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
     few, many = (1024 * int(line) for line in run.stdout.split())
     # Pixels of 88 MB more, or logits of 115 MB, would show.
     assert many - few < 30e6, (few, many)
