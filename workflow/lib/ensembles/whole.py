@@ -11,9 +11,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from workflow.lib.ensembles import dense, kernels
-from workflow.lib.ensembles.logits import BLOCK, LEAST, Logits, blocks, in_threads
+from workflow.lib.ensembles.logits import BLOCK, CANDIDATES, LEAST, Logits, blocks, in_threads
 
-KEPT = 8  # sorted classes of each model and row
 SEARCH = 500  # images that the search for weights begins with, evenly spread, if there are more
 STEPS = 30  # of Newton's method
 ENOUGH = 1e-7  # nats that the last step gains; what another would gain is far below its square
@@ -91,7 +90,7 @@ def read_blocks(
     scaled = np.empty(shape)
     exponentials, roots = (np.empty(shape), np.empty(shape)) if whole else (scaled, scaled)
     sums, squares = np.empty(shape[:2]), np.empty(shape[:2])
-    order = np.empty((models, size, min(KEPT, classes)), np.int64)
+    order = np.empty((models, size, min(CANDIDATES, classes)), np.int64)
     kept = np.empty(order.shape, logits.kind)
 
     def calibrate(model: int, rows: slice) -> None:
