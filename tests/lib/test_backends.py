@@ -16,6 +16,7 @@ import workflow.lib.backends
 import open_clip, timm, torch
 from timm.data import create_transform, resolve_model_data_config
 from timm.optim import create_optimizer_v2
+from workflow.lib.models.macs import count_macs
 
 network = timm.create_model("test_resnet", num_classes=4)
 create_transform(**resolve_model_data_config(network))
@@ -23,7 +24,9 @@ for name in ("adamw", "sgd", "lamb", "muon"):
     optimiser = create_optimizer_v2(network, name, lr=0.1)
     network(torch.ones(2, 3, 32, 32)).sum().backward()
     optimiser.step()
+    optimiser.zero_grad()
     optimiser.load_state_dict(optimiser.state_dict())
+count_macs(network.eval(), 3, 32)
 for name in ("torch._dynamo.config", "torch._inductor", "torch.distributed.tensor", "sympy",
              "torchvision.models.resnet", "torchvision.ops.boxes"):
     print(name in sys.modules)
@@ -40,6 +43,22 @@ with torch.inference_mode():
     print(torch.equal(compiled(images), network(images)))
     print(torch._dynamo.config.cache_size_limit == 1_000_000)  # as timm wants it
     print(hasattr(torch._dynamo, "optimize"))
+"""
+
+LATER = """
+import workflow.lib.backends
+import torch
+
+@torch.compiler.disable
+def alone(x):
+    return x + torch.compiler.is_compiling()
+
+def whole(x):
+    return alone(x) + torch.compiler.is_compiling()
+
+print(int(whole(torch.zeros(()))) == 0)  # before the compiler is there
+print(int(torch.compile(whole, backend="eager")(torch.zeros(()))) == 1)
+print(int(whole(torch.zeros(()))) == 0)
 """
 
 BEFORE = """
@@ -65,6 +84,10 @@ def test_a_training_imports_neither_the_compiler_nor_what_torchvision_has_for_ot
 
 def test_the_compiler_comes_when_something_is_compiled():
     assert run(COMPILING) == 3 * ["True"]
+
+
+def test_a_function_that_the_compiler_leaves_alone_stays_so_if_it_was_called_before():
+    assert run(LATER) == 3 * ["True"]
 
 
 def test_a_compiler_that_was_there_before_stays():

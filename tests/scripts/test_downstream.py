@@ -8,7 +8,7 @@ from workflow.lib.data.manifest import Manifest
 from workflow.lib.data.splits import Split
 from workflow.lib.measures.average_precision import mean_average_precision
 from workflow.lib.outputs.store import write
-from workflow.scripts.downstream import downstream, resampled_interval
+from workflow.scripts.downstream import RESAMPLES, downstream, resampled_interval
 
 RNG = np.random.default_rng(0)
 CLASSES = ("bag", "mean", "dress")  # a class may be called as a summary
@@ -73,3 +73,18 @@ def test_an_interval_is_narrow_where_nothing_can_go_wrong(tasks):
     noise = np.random.default_rng(1).normal(size=labels.shape)
     low, high = resampled_interval(noise, labels)
     assert low < mean_average_precision(noise, labels)[1] < high
+
+
+def test_an_interval_is_of_images_drawn_again(tasks):
+    labels = tasks[2]["test"].labels
+    scores = labels + np.random.default_rng(2).normal(size=labels.shape)
+    rng, means = np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(labels), len(labels))
+        if (labels[rows] > 0).any(axis=0).all():
+            means.append(mean_average_precision(scores[rows], labels[rows])[1])
+    _, mean = mean_average_precision(scores, labels)
+    half = 1.959963984540054 * np.std(means, ddof=1)
+    assert resampled_interval(scores, labels) == pytest.approx(
+        (mean - half, mean + half), rel=1e-12
+    )

@@ -4,8 +4,8 @@ It keeps away what nothing here uses, and what would take more time to import th
 
 - torchvision's operators and models, of which timm and open_clip want one small class. The
   registry's operators need CUDA libraries besides: beside a CPU build of torch they do not load.
-- `torch._dynamo`, the compiler, which timm touches when it is imported, and each optimiser when it
-  is made. It is imported as soon as something is compiled.
+- `torch._dynamo`, the compiler, which timm touches when it is imported, each optimiser in its first
+  step, and the counter of multiply-adds. It is imported as soon as something is compiled.
 - `torch.distributed.tensor`, for which one of timm's optimisers looks.
 
 Where a program has imported torchvision or the compiler before, they stay.
@@ -20,6 +20,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -36,9 +37,26 @@ class _Compiler(ModuleType):
 
     config = SimpleNamespace()
 
+    def __init__(self) -> None:
+        super().__init__(COMPILER)
+        self.disabled: list[Callable] = []
+
     @staticmethod
     def graph_break() -> None:
         """Do nothing, as outside of a compiled graph."""
+
+    def disable(
+        self, function: Callable, recursive: bool = True, wrapping: bool = True
+    ) -> Callable:
+        """Give what the compiler leaves alone: as long as it is not there, the function itself.
+
+        torch calls this at the first call of a function that is marked so, with no wrapping, and
+        remembers what it gets as an attribute of the function.
+        """
+        if wrapping:
+            return self.__getattr__("disable")(function, recursive)
+        self.disabled.append(function)
+        return function
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__path__":  # that a submodule is looked for in
@@ -48,16 +66,15 @@ class _Compiler(ModuleType):
         module = importlib.import_module(COMPILER)
         for key, value in vars(self.config).items():
             setattr(module.config, key, value)
+        while self.disabled:  # from now on truly
+            delattr(self.disabled.pop(), "__dynamo_disable")
         return getattr(module, name)
 
 
 def _postpone_compiler() -> None:
     """Import it when it is used, and not when a function is marked as one that it leaves alone."""
-    sys.modules[COMPILER] = torch._dynamo = _Compiler(COMPILER)
+    sys.modules[COMPILER] = torch._dynamo = _Compiler()
     torch.compiler.disable = torch._disable_dynamo
-    for name in ("add_param_group", "load_state_dict", "state_dict"):
-        function = getattr(torch.optim.Optimizer, name).__wrapped__
-        setattr(function, "__dynamo_disable", function)
 
 
 def _keep_memory() -> None:

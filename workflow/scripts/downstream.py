@@ -13,7 +13,11 @@ import torch
 from scipy.stats import norm
 
 from workflow.lib.data.manifest import Manifest
-from workflow.lib.measures.average_precision import average_precision, mean_average_precision
+from workflow.lib.measures.average_precision import (
+    average_precision,
+    interpolated,
+    mean_average_precision,
+)
 from workflow.lib.outputs.store import Outputs
 from workflow.lib.outputs.tables import write_table
 from workflow.lib.probes import fit as probes
@@ -111,11 +115,17 @@ def resampled_interval(scores: np.ndarray, labels: np.ndarray) -> tuple[float, f
         positive of some task is left out.
     """
     rng = np.random.default_rng(0)
+    # Ranked once: an image drawn twice ranks beside itself, so it only counts twice.
+    ranks = np.argsort(-scores, axis=0, kind="stable")
+    shown, absent = (np.take_along_axis(side, ranks, axis=0) for side in (labels > 0, labels < 0))
     means = []
     for _ in range(RESAMPLES):
-        rows = rng.integers(0, len(labels), len(labels))
-        if (labels[rows] > 0).any(axis=0).all():
-            means.append(mean_average_precision(scores[rows], labels[rows])[1])
+        drawn = rng.integers(0, len(labels), len(labels))
+        times = np.bincount(drawn, minlength=len(labels))[ranks]
+        right, wrong = np.cumsum(times * shown, axis=0), np.cumsum(times * absent, axis=0)
+        if right[-1].all():
+            pairs = zip(right.T, wrong.T, strict=True)
+            means.append(np.mean([interpolated(*pair) for pair in pairs]))
     _, mean = mean_average_precision(scores, labels)
     half = norm.ppf(0.975) * np.std(means, ddof=1) if len(means) > 1 else np.nan
     low, high = np.clip([mean - half, mean + half], 0, 1)

@@ -36,8 +36,23 @@ def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
     if np.isnan(scores).any():
         raise ValueError("a score is NaN")
     ranked = labels[np.argsort(-scores, kind="stable")]
-    right, wrong = np.cumsum(ranked > 0), np.cumsum(ranked < 0)
-    positives = np.count_nonzero(labels > 0)
+    return interpolated(np.cumsum(ranked > 0), np.cumsum(ranked < 0))
+
+
+def interpolated(right: np.ndarray, wrong: np.ndarray) -> float:
+    """Average precision of a ranking, by how many images shown and not shown each rank ends with.
+
+    Parameters
+    ----------
+    right, wrong : ndarray of int, shape (ranks,)
+        Counts of images from the first rank on. An image may count several times.
+
+    Raises
+    ------
+    ValueError
+        If nothing is right.
+    """
+    positives = int(right[-1]) if len(right) else 0
     if positives == 0:
         raise ValueError("average precision needs a positive label, and there is none")
     # Where only difficult images were seen so far there is no precision, and 0 is never the best.

@@ -22,7 +22,6 @@ from workflow.lib.probes.streamed import Streamed
 log = logging.getLogger("uncorrelated")
 STEPS = 10  # iterations between two looks at the gradient
 HISTORY = 60  # of L-BFGS
-ROUGH = 10  # times the tolerance, the gradient down to which products are in float32
 
 
 def fit_path(
@@ -60,7 +59,7 @@ def fit_path(
     strengths : sequence of float
     tolerance : float
         A probe has converged when no entry of the gradient with respect to standardised weights
-        and bias is larger; the default is scikit-learn's.
+        and bias is larger; the default is scikit-learn's. Losses in float64 tell down to 1e-8.
     iterations : int
         At most so many for each strength.
     start : Probe, optional
@@ -154,7 +153,7 @@ def _minimise(
         stuck = before - found["loss"] <= (1e-15 if problem.exact else 1e-6) * before
         if problem.exact and stuck:
             break
-        if stuck or gradient() <= ROUGH * tolerance:
+        if not problem.exact and (stuck or gradient() <= tolerance):
             problem.exact = True
             closure()
     return found["weight"], found["bias"], found["loss"], gradient()

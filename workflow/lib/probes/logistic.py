@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workflow.lib.probes.streamed import LOGITS, Streamed
 
+PRECISIONS = (torch.float64, torch.float32)
 IGNORED = 0  # of a task's labels: neither there (1) nor not there (-1)
 
 
@@ -65,13 +66,14 @@ def _blocks(features: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
 
 
 class _Linear:
-    """A linear map of standardised features, its products in float32 until asked to be exact.
+    """A linear map of standardised features, all in float32 until asked to be exact.
 
-    They are most of the work, and twice as fast so, or thirty times on many GPUs. All else is in
-    float64.
+    That is twice as fast, or thirty times on many GPUs. Losses are summed in float64. The part of
+    the slopes that no weight changes, that of the right answers, is summed only once.
     """
 
     basis: Tensor | None = None
+    pull: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
         self.labels, self.outputs, self.exact, self.source = labels, outputs, False, features
@@ -118,44 +120,54 @@ class _Linear:
             yield rows, values[rows]
 
     def logits(self, values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Of a block: float64, shape (rows, outputs)."""
-        if values.dtype == torch.float64:
-            return torch.addmm(bias, values, weight.T)
-        return (values @ weight.T.float()).double() + bias
+        """Of a block: shape (outputs, rows), as precise as its values."""
+        return torch.addmm(bias[:, None].to(values), weight.to(values), values.T)
 
-    def residuals(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """A block's part of the loss, and its gradient by the block's logits."""
+    def _pull(self, rows: slice, values: Tensor) -> tuple[Tensor, Tensor]:
+        """A block's part of the slopes that do not depend on the weights, by weight and bias."""
+        raise NotImplementedError
+
+    def _spread(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """A block's part of the loss, and its slope by the logits but for the pull."""
         raise NotImplementedError
 
     def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, and its gradients with respect to weight and bias."""
-        loss, slope, bias_slope = 0.0, torch.zeros_like(weight), torch.zeros_like(bias)
+        if self.pull is None:
+            sums = torch.zeros_like(weight), torch.zeros_like(bias)
+            exact, self.exact = self.exact, True
+            for rows, values in self.blocks():
+                for whole, part in zip(sums, self._pull(rows, values), strict=True):
+                    whole += part
+            self.pull, self.exact = sums, exact
+        slope, bias_slope = (-part for part in self.pull)
+        loss = 0.0
         for rows, values in self.blocks():
-            part, residuals = self.residuals(rows, self.logits(values, weight, bias))
+            part, slopes = self._spread(rows, self.logits(values, weight, bias))
             loss = loss + part
-            slope += (residuals.T.to(values.dtype) @ values).double()
-            bias_slope += residuals.sum(0)
+            slope += slopes @ values
+            bias_slope += slopes.sum(1)
         return loss, slope, bias_slope
 
 
 class _Multinomial(_Linear):
     """Mean cross-entropy of classes, as a function of standardised weights and bias."""
 
-    def residuals(self, rows: slice, logs: Tensor) -> tuple[Tensor, Tensor]:
-        """A block's part of the loss, and its gradient by the block's logits, written over them."""
-        labels = self.labels[rows]
-        index = torch.arange(len(labels), device=labels.device)
-        logs -= logs.logsumexp(1, keepdim=True)
-        loss = -logs[index, labels].sum() / len(self.labels)
-        residuals = logs.exp_()
-        residuals[index, labels] -= 1
-        residuals /= len(self.labels)
-        return loss, residuals
+    def _pull(self, rows: slice, values: Tensor) -> tuple[Tensor, Tensor]:
+        labels, share = self.labels[rows], 1 / len(self.labels)
+        sums = values.new_zeros(self.outputs, values.shape[1])
+        sums.index_add_(0, labels, values, alpha=share)
+        return sums, share * torch.bincount(labels, minlength=self.outputs).to(values)
+
+    def _spread(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        logits -= logits.logsumexp(0)
+        loss = -logits.gather(0, self.labels[None, rows]).sum(dtype=torch.float64)
+        return loss / len(self.labels), logits.exp_().div_(len(self.labels))
 
     def curvature(self, rows: slice, logits: Tensor) -> Tensor:
         """Mean over outputs of the second derivative by each example's logits: (rows,)."""
-        shares = logits.softmax(1)
-        return (shares * (1 - shares)).mean(1)
+        shares = logits.softmax(0)
+        return (shares * (1 - shares)).mean(0)
 
 
 class _Logistic(_Linear):
@@ -163,17 +175,22 @@ class _Logistic(_Linear):
 
     def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
         super().__init__(features, labels, outputs)
-        known = (labels != IGNORED).double()
-        self.signs, self.share = labels.double(), known / known.sum(0)
+        signs = labels.T.double()  # (tasks, examples)
+        share = (signs != IGNORED) / (signs != IGNORED).sum(1, keepdim=True).double()
+        self.of = {dtype: (signs.to(dtype), share.to(dtype)) for dtype in PRECISIONS}
 
-    def residuals(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """A block's part of the loss, and its gradient by the block's logits."""
-        signs, share = self.signs[rows], self.share[rows]
-        margins = signs * logits  # (rows, tasks)
-        loss = (torch.nn.functional.softplus(-margins) * share).sum()
-        return loss, -signs * torch.sigmoid(-margins) * share
+    def _pull(self, rows: slice, values: Tensor) -> tuple[Tensor, Tensor]:
+        signs, share = (of[:, rows] for of in self.of[values.dtype])
+        there = share * (signs > IGNORED)
+        return there @ values, there.sum(1)
+
+    def _spread(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        signs, share = (of[:, rows] for of in self.of[logits.dtype])
+        losses = torch.nn.functional.softplus(-signs * logits) * share
+        return losses.sum(dtype=torch.float64), logits.sigmoid_().mul_(share)
 
     def curvature(self, rows: slice, logits: Tensor) -> Tensor:
         """Mean over outputs of the second derivative by each example's logits: (rows,)."""
         shares = logits.sigmoid()
-        return (shares * (1 - shares) * self.share[rows]).mean(1) * len(self.share)
+        share = self.of[logits.dtype][1][:, rows]
+        return (shares * (1 - shares) * share).mean(0) * len(self.labels)

@@ -244,9 +244,8 @@ def test_each_step_is_taken_at_the_rate_of_the_schedule(
 
 def test_sgd_is_nesterovs_and_momentum_the_classical_one(images):
     for name, nesterov in (("sgd", True), ("momentum", False)):
-        optimiser = training.create_optimizer_v2(
-            supervised(images), opt=name, lr=0.1, weight_decay=0.5
-        )
+        recipe = RECIPE | {"optimizer": name, "learning_rate": 0.1, "weight_decay": 0.5}
+        optimiser = training._optimiser(supervised(images), recipe, DEVICE)
         assert isinstance(optimiser, torch.optim.SGD)
         told = [(g["momentum"], g["nesterov"], g["weight_decay"]) for g in optimiser.param_groups]
         assert sorted(told) == [(0.9, nesterov, 0), (0.9, nesterov, 0.5)]
@@ -355,9 +354,11 @@ def test_distillation_from_itself_is_the_teachers_entropy(images):
 
 
 @pytest.mark.numeric
-def test_supervised_training_learns(images, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])  # torch's, which can be fused, and timm's
+def test_supervised_training_learns(images, tmp_path, optimizer):
     objective = supervised(images)
-    training.train(objective, RECIPE | {"epochs": 20}, tmp_path / "resume.pt", [])
+    recipe = RECIPE | {"epochs": 20, "optimizer": optimizer}
+    training.train(objective, recipe, tmp_path / "resume.pt", [])
     logits = objective.network(images[np.arange(160)])
     assert (logits.argmax(1) == LABELS).float().mean() > 0.9
 

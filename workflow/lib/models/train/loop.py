@@ -4,6 +4,7 @@ import workflow.lib.backends  # noqa: F401  (before open_clip)
 
 # isort: split
 import hashlib
+import inspect
 import json
 import logging
 import math
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, get_optimizer_class
 from torch import Tensor
 
 from workflow.lib.data.images import Images
@@ -103,19 +104,12 @@ def train(
         If the loss stops being finite, or a batch does not fit into the GPU's memory.
     """
     device = networks.device()
-    objective.to(device).train()
-    if device.type == "cuda":
-        objective.to(memory_format=torch.channels_last)
+    objective.to(device, memory_format=torch.channels_last).train()
     images = objective.images
     count, epochs = len(images), recipe["epochs"]
     batch = min(recipe["batch_size"], count)
     steps = count // batch
-    optimiser = create_optimizer_v2(
-        objective,
-        opt=recipe["optimizer"],
-        lr=recipe["learning_rate"],
-        weight_decay=recipe["weight_decay"],
-    )
+    optimiser = _optimiser(objective, recipe, device)
     schedule = scheduler(recipe, optimiser, steps)
     # Mixed precision where there is a GPU; float16 needs its gradients scaled, bfloat16 does not.
     mixed = device.type == "cuda"
@@ -177,6 +171,22 @@ def train(
             (steps - first) * batch / (time.monotonic() - start),
         )  # fmt: skip
     objective.eval()
+
+
+def _optimiser(
+    objective: Objective, recipe: Mapping, device: torch.device
+) -> torch.optim.Optimizer:
+    """Build timm's optimiser of that name, the one that goes over each tensor once if there is."""
+    parameters = inspect.signature(get_optimizer_class(recipe["optimizer"], False)).parameters
+    # On a GPU torch's default for many tensors at once is as fast.
+    fused = {"fused": True} if device.type == "cpu" and "fused" in parameters else {}
+    return create_optimizer_v2(
+        objective,
+        opt=recipe["optimizer"],
+        lr=recipe["learning_rate"],
+        weight_decay=recipe["weight_decay"],
+        **fused,
+    )
 
 
 def _pixels(images: Images, epoch: int, batches: Sequence[np.ndarray]) -> Iterable[Tensor]:

@@ -32,7 +32,11 @@ class Objective(nn.Module):
         """Normalised images, shifted and flipped unless they are random crops already."""
         if not from_files(self.recipe):
             pixels = shift_and_flip(pixels, self.recipe["shift"], self.recipe["flip"])
-        return self.images.normalise(pixels)
+        return self.normalised(pixels)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels as a network takes them fastest."""
+        return self.images.normalise(pixels, torch.channels_last)
 
     def parts(self) -> dict[str, nn.Module]:
         """Modules to store beside the network."""
@@ -60,7 +64,8 @@ class Distillation(Supervised):
 
     def __init__(self, recipe, images, labels, network, teacher):
         super().__init__(recipe, images, labels, network)
-        self.teacher = [teacher.requires_grad_(False)]  # in a list: not part of what is trained
+        teacher.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.teacher = [teacher]  # in a list: not part of what is trained
 
     def forward(self, pixels: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Compute loss and accuracy on some of the training images."""
@@ -92,7 +97,7 @@ class SimCLR(Objective):
         if not from_files(recipe):
             scale, jitter = recipe["crop_scale"], recipe["jitter"]
             views = torch.cat([distort(pixels, scale, jitter) for _ in "12"])
-        embeddings = self.projector(self.network(self.images.normalise(views)))
+        embeddings = self.projector(self.network(self.normalised(views)))
         embeddings = F.normalize(embeddings.float(), dim=1)
         similarity = embeddings @ embeddings.T / recipe["temperature"]
         similarity.fill_diagonal_(-torch.inf)
