@@ -1,10 +1,12 @@
 """Runs Snakemake on copies of the checkout."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +92,25 @@ def write_other_images(path: Path) -> None:
     (path / "second-look.csv").write_text("\n".join(lines) + "\n")
 
 
+def once(tmp_path_factory, name: str, make: Callable[[Checkout], None]) -> Checkout:
+    """A checkout in which `make` ran, in the first of pytest's processes that asks for it."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # of all of them
+    with open(place / f"{name}.lock", "a+") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)
+        made.seek(0)
+        if not made.read():
+            shutil.rmtree(place / name, ignore_errors=True)
+            make(Checkout.new(place / name))
+            made.write("made")
+    return Checkout(place / name)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
-    """The small study, run from nothing."""
-    checkout = Checkout.new(tmp_path_factory.mktemp("finished"))
-    checkout.run()
-    return checkout
+    """The small study, run from nothing; only to be looked at."""
+    return once(tmp_path_factory, "finished", Checkout.run)
 
 
 @pytest.fixture
@@ -136,10 +151,16 @@ def write_voc(folder: Path, rng: np.random.Generator) -> None:
     write_sets(folder, ids, labels, names)
 
 
+PHOTOS = "studies/photos.yaml"
+
+
 @pytest.fixture(scope="session")
 def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
     """A study of a folder of photographs by class, with weights brought by the user."""
-    checkout = Checkout.new(tmp_path_factory.mktemp("folder"))
+    return once(tmp_path_factory, "folder", run_folder_study), PHOTOS
+
+
+def run_folder_study(checkout: Checkout) -> None:
     rng = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 20)):
         for channel, name in enumerate(("red", "green", "blue")):
@@ -161,8 +182,7 @@ def finished_folder_study(tmp_path_factory) -> tuple[Checkout, str]:
         "input": {"mean": [0.5, 0.5, 0.5]},
     }
     networks.save(checkout.path / "mine.safetensors", {}, networks.create(recipe, 3))
-    study = "studies/photos.yaml"
-    (checkout.path / study).write_text(
+    (checkout.path / PHOTOS).write_text(
         """
 study: photos
 dataset: {kind: folder, path: photos, seed: 0, splits: {train: 120, calibration: rest}}
@@ -194,5 +214,4 @@ models:
   mine: {category: dataset, set: low, checkpoint: mine.safetensors}
 """
     )
-    checkout.run(study=study)
-    return checkout, study
+    checkout.run(study=PHOTOS)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def tree(tmp_path, monkeypatch):
 def write(root: Path, name: str, text: str) -> None:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text(text)
-    for cached in (module._pins, module._locate, module._module):
+    for cached in (module._pins, module._locate, module._module, module._known):
         cached.cache_clear()
 
 
@@ -51,6 +52,35 @@ def test_an_edit_reaches_importers_at_any_distance_and_nobody_else(tree):
     write(tree, "workflow/lib/far.py", "import numpy as np\n\ndef g():\n    return -np.pi\n")
     assert dependencies("workflow/scripts/a.py", tree) != a
     assert dependencies("workflow/scripts/b.py", tree) == b
+
+
+AGAIN = """
+import ast, sys
+from pathlib import Path
+from workflow.lib.run import fingerprint
+
+parsed, parse = [], ast.parse
+ast.parse = lambda *args, **options: parsed.append(options["filename"]) or parse(*args, **options)
+print(fingerprint.dependencies("workflow/scripts/a.py", Path(sys.argv[1])), *parsed, sep="\\n")
+"""
+
+
+def test_a_later_process_parses_only_what_changed(tree):
+    def found() -> list[str]:
+        command = [sys.executable, "-c", AGAIN, tree]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True
+                              ).stdout.splitlines()  # fmt: skip
+
+    (tree / ".snakemake").mkdir()
+    first, *parsed = found()
+    assert len(parsed) == 3
+    assert found() == [first] == [str(dependencies("workflow/scripts/a.py", tree))]
+    write(tree, "workflow/lib/far.py", "import torch\n\ndef g():\n    return 3\n")
+    second, *parsed = found()
+    assert parsed == ["workflow/lib/far.py"]
+    assert second == str(dependencies("workflow/scripts/a.py", tree)) != first
+    (tree / module.MEMORY).write_text("{damaged")
+    assert found()[0] == second
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from workflow.lib.probes.streamed import LOGITS, Streamed
 
-PRECISIONS = (torch.float64, torch.float32)
 IGNORED = 0  # of a task's labels: neither there (1) nor not there (-1)
 
 
@@ -175,22 +174,19 @@ class _Logistic(_Linear):
 
     def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
         super().__init__(features, labels, outputs)
-        signs = labels.T.double()  # (tasks, examples)
-        share = (signs != IGNORED) / (signs != IGNORED).sum(1, keepdim=True).double()
-        self.of = {dtype: (signs.to(dtype), share.to(dtype)) for dtype in PRECISIONS}
+        self.signs, known = labels.T.double(), (labels.T != IGNORED).double()  # (tasks, examples)
+        self.share = known / known.sum(1, keepdim=True)
 
     def _pull(self, rows: slice, values: Tensor) -> tuple[Tensor, Tensor]:
-        signs, share = (of[:, rows] for of in self.of[values.dtype])
-        there = share * (signs > IGNORED)
+        there = self.share[:, rows] * (self.signs[:, rows] > IGNORED)
         return there @ values, there.sum(1)
 
     def _spread(self, rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
-        signs, share = (of[:, rows] for of in self.of[logits.dtype])
+        signs, share = (part[:, rows].to(logits) for part in (self.signs, self.share))
         losses = torch.nn.functional.softplus(-signs * logits) * share
         return losses.sum(dtype=torch.float64), logits.sigmoid_().mul_(share)
 
     def curvature(self, rows: slice, logits: Tensor) -> Tensor:
         """Mean over outputs of the second derivative by each example's logits: (rows,)."""
         shares = logits.sigmoid()
-        share = self.of[logits.dtype][1][:, rows]
-        return (shares * (1 - shares) * share).mean(0) * len(self.labels)
+        return (shares * (1 - shares) * self.share[:, rows]).mean(0) * len(self.labels)

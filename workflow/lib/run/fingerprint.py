@@ -7,14 +7,20 @@ and not on `workflow/lib/run`: how a job reports, resumes and writes its files c
 """
 
 import ast
+import atexit
+import contextlib
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from workflow.lib.run.files import replacing
+
 ROOT = Path(__file__).resolve().parents[3]
 PINS = "envs/requirements.txt"
+MEMORY = ".snakemake/fingerprints.json"
 FLOOR = Path("workflow/lib/run")
 # Packages whose import is named otherwise than their distribution.
 DISTRIBUTIONS = {
@@ -96,8 +102,38 @@ def _locate(root: Path, name: str) -> Path | None:
 
 @functools.cache
 def _module(root: Path, path: Path) -> tuple[str, list[str]]:
-    """Hash of a module's meaning, and the dotted names that it imports."""
-    tree = ast.parse((root / path).read_bytes(), filename=str(path))
+    """Hash of a module's meaning, and the dotted names that it imports.
+
+    They are remembered from one run to the next, by what the module's file and this one hold.
+    """
+    source, known = (root / path).read_bytes(), _known(root / MEMORY)
+    key = hashlib.sha256(Path(__file__).read_bytes() + source).hexdigest()
+    if key not in known:
+        known[key] = _read(source, path)
+    digest, imports = known[key]
+    return digest, imports
+
+
+@functools.cache
+def _known(memory: Path) -> dict[str, tuple[str, list[str]]]:
+    """What was found of modules before; what is found from now on is written as Python ends."""
+    try:
+        known = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    before = len(known)
+
+    def write() -> None:
+        if len(known) > before and memory.parent.is_dir():
+            with contextlib.suppress(OSError), replacing(memory) as temporary:
+                temporary.write_text(json.dumps(known))
+
+    atexit.register(write)
+    return known
+
+
+def _read(source: bytes, path: Path) -> tuple[str, list[str]]:
+    tree = ast.parse(source, filename=str(path))
     imports = []
     todo: list[ast.AST] = [tree]
     while todo:
