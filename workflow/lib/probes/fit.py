@@ -44,7 +44,7 @@ def fit_path(
     minimises each.
 
     L-BFGS works on weights rotated and scaled so that the loss is about equally curved in all
-    directions where it starts, which halves its iterations or better on features of networks. Where
+    directions where the path starts: half as many iterations or less on features of networks. Where
     there are fewer examples than dimensions, it works in the space that these span, in which the
     best weights lie. The minimum is the same.
 
@@ -84,9 +84,12 @@ def fit_path(
         weight = torch.where(scale.isfinite(), start.weight * scale, 0.0)
         bias = start.bias + start.weight @ mean
     weight = problem.inside(weight)
+    curvature = _curvature(problem, weight, bias)
     probes = {}
     for l2 in sorted(strengths, reverse=True):
-        weight, bias, loss, gradient = _minimise(problem, weight, bias, l2, tolerance, iterations)
+        weight, bias, loss, gradient = _minimise(
+            problem, curvature, weight, bias, l2, tolerance, iterations
+        )
         if not gradient <= tolerance:
             log.warning("%s of L2 %g did not converge: gradient %.1e", name, l2, gradient)
         own = problem.outside(weight) / scale
@@ -94,8 +97,28 @@ def fit_path(
     return [probes[l2] for l2 in strengths]
 
 
+def _curvature(
+    problem: _Multinomial | _Logistic, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Curvatures of the loss along directions of a weight, the directions, and the bias's.
+
+    A few examples for each dimension and float32 are enough, and once for all strengths, since
+    this only shapes the way to the minimum.
+    """
+    step = max(1, len(problem.labels) // (4 * weight.shape[1]))
+    sample, curvature = [], []
+    for rows, values in problem.blocks():
+        curvature.append(problem.curvature(rows, problem.logits(values, weight, bias)))
+        sample.append(values[-rows.start % step :: step])
+    sample, curvature = torch.cat(sample), torch.cat(curvature)
+    weighted = sample * curvature[::step, None]
+    curvatures, directions = torch.linalg.eigh(weighted.T @ sample / len(sample))
+    return curvatures.double().clamp(min=0), directions.double(), curvature.double().mean()
+
+
 def _minimise(
     problem: _Multinomial | _Logistic,
+    curvature: tuple[Tensor, Tensor, Tensor],
     weight: Tensor,
     bias: Tensor,
     l2: float,
@@ -104,17 +127,9 @@ def _minimise(
 ) -> tuple[Tensor, Tensor, float, float]:
     """Minimise the loss plus penalty; gives weight, bias, loss and the largest gradient entry."""
     # weight = (inner * widths) @ directions.T, so that the curvature is about 1 along each entry.
-    # A few examples for each dimension are enough, since this only shapes the way to the minimum.
-    step = max(1, len(problem.labels) // (4 * weight.shape[1]))
-    problem.exact, sample, curvature = True, [], []
-    for rows, values in problem.blocks():
-        curvature.append(problem.curvature(rows, problem.logits(values, weight, bias)))
-        sample.append(values[-rows.start % step :: step])
-    sample, curvature = torch.cat(sample), torch.cat(curvature)
-    weighted = sample * curvature[::step, None]
-    curvatures, directions = torch.linalg.eigh(weighted.T @ sample / len(sample))
-    widths = 1 / torch.sqrt(curvatures.clamp(min=0) + l2)
-    width = 1 / torch.sqrt(curvature.mean() + l2)
+    curvatures, directions, bias_curvature = curvature
+    widths = 1 / torch.sqrt(curvatures + l2)
+    width = 1 / torch.sqrt(bias_curvature + l2)
     inner = ((weight @ directions) / widths).requires_grad_()
     inner_bias = (bias / width).requires_grad_()
     found = {}

@@ -189,4 +189,4 @@ class _Logistic(_Linear):
     def curvature(self, rows: slice, logits: Tensor) -> Tensor:
         """Mean over outputs of the second derivative by each example's logits: (rows,)."""
         shares = logits.sigmoid()
-        return (shares * (1 - shares) * self.share[:, rows]).mean(0) * len(self.labels)
+        return (shares * (1 - shares) * self.share[:, rows].to(logits)).mean(0) * len(self.labels)
