@@ -8,6 +8,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A study is hundreds of processes; each would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 LONGEST = ("slurm", "imagenet", "reruns", "own_study", "study", "bad_input", "external",
            "mutations", "public", "benchmarks", "compare")  # fmt: skip
 """Files of tests/run, of minutes each: they begin first, or the last one runs alone."""

