@@ -23,12 +23,13 @@ from workflow.lib.outputs.tables import read_table  # noqa: E402
 from workflow.lib.show.escape import markdown  # noqa: E402
 
 DOCUMENTS = ("README.md", "docs/findings.md")
+ACCOUNT = re.compile(r"Processor seconds: ([\d.]+),")
 BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 VERDICTS = {"yes": "holds", "no": "does not hold", "unclear": "unclear"}
 
 
 def cost(folder: Path) -> str:
-    """Say what the run trained, and what that took, by Snakemake's benchmarks."""
+    """Say what the run trained, what its jobs say they used, and the most memory of one."""
     study = yaml.safe_load((folder / "study.json").read_text(encoding="utf-8"))
     jobs = [
         pd.read_csv(file, sep="\t", na_values="-").iloc[0].to_dict() | {"rule": file.parent.name}
@@ -36,7 +37,9 @@ def cost(folder: Path) -> str:
     ]
     table = pd.DataFrame(jobs)
     trained = int((table["rule"].isin(["train", "train_parent"])).sum())
-    minutes = table["cpu_time"].sum() / 60
+    logs = sorted((folder / "logs").rglob("*.log"))
+    used = [ACCOUNT.findall(log.read_text(encoding="utf-8"))[-1:] for log in logs]
+    minutes = sum(float(seconds) for found in used for seconds in found) / 60
     return (
         f"It trains {trained} small networks on [Fashion-MNIST](resources/README.md) and analyses\n"
         f"{len(study['models'])} models: {minutes:.0f} processor minutes, and at most "

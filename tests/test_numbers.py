@@ -27,8 +27,11 @@ def run(tmp_path):
     for rule, name, seconds in (("train", "a", 60), ("train_parent", "b", 120), (".", "report", 4)):
         place = folder / "benchmarks" / rule
         place.mkdir(parents=True, exist_ok=True)
-        row = {"s": 9 * seconds, "cpu_time": seconds, "max_rss": 100 + seconds}
+        row = {"s": 9 * seconds, "max_rss": 100 + seconds}
         pd.DataFrame([row]).to_csv(place / f"{name}.tsv", sep="\t", index=False)
+        log = folder / "logs" / rule / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"12:00:00 Processor seconds: {seconds:.2f}, of which importing: 1.00\n")
     (folder / "study.json").write_text(json.dumps({"models": {"a": 1, "b": 2, "c": 3}}))
     write_table(
         folder / "findings.tsv",
