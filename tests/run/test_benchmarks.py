@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.slurm import plan
+
 ROOT = Path(__file__).resolve().parents[2]
 TOYS = {
     "accelerator": "--toy",
@@ -38,3 +40,8 @@ def test_it_runs_and_prints_what_it_measured(name):
     run = subprocess.run(command, cwd=ROOT, env=limited, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert MEASURED[name] in run.stdout
+
+
+def test_a_study_of_many_models_is_planned(tmp_path, capsys):
+    plan(tmp_path / "plan", 20)
+    assert "20 models planned in" in capsys.readouterr().out

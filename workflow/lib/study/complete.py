@@ -45,7 +45,8 @@ def complete(file: model.StudyFile, alongside: PublishedStudy | None = None) -> 
     named = {"models": file.probed, "base": file.base, "bases": file.probed_with,
              "seed": file.seed}  # fmt: skip
     chosen = {"bases": file.starts, "pool": file.pool}
-    chosen["members"] = [key for key in file.models if key in file.starts + file.pool]
+    taking_part = {*chosen["bases"], *chosen["pool"]}
+    chosen["members"] = [key for key in file.models if key in taking_part]
     as_written = ("title", "band", "protocol", "accuracy_tolerance", "pairs", "ensembles",
                   "groups", "updates", "attributes")  # fmt: skip
     return Study(

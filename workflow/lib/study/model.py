@@ -272,8 +272,8 @@ class StudyFile(File):
     def _chosen(
         self, named: list[str] | None, by_default: Callable[[str, Model], bool]
     ) -> list[str]:
-        models = self.models.items()
-        return [k for k, own in models if (by_default(k, own) if named is None else k in named)]
+        models, listed = self.models.items(), set(named or ())
+        return [k for k, own in models if (by_default(k, own) if named is None else k in listed)]
 
 
 class PublishedBase(Strict):
