@@ -24,19 +24,33 @@ def processor_seconds(log: Path) -> tuple[float, float]:
     return float(total), float(importing)
 
 
+def jobs_of(results: Path) -> pd.DataFrame:
+    """What each job of a finished study took, by Snakemake's benchmarks and the jobs' own account.
+
+    Columns are those of the benchmarks, `file`, `rule`, `cpu` and `importing`; none without files.
+    """
+    folder = results / "benchmarks"
+    jobs = pd.DataFrame(
+        pd.read_csv(file, sep="\t", na_values="-").iloc[0].to_dict() | {"file": file}
+        for file in sorted(folder.rglob("*.tsv"))
+    )
+    if jobs.empty:
+        return jobs
+    places = [file.relative_to(folder).with_suffix("") for file in jobs["file"]]
+    jobs["rule"] = [place.parts[0] for place in places]
+    logs = [(results / "logs" / place).with_suffix(".log") for place in places]
+    jobs[["cpu", "importing"]] = [processor_seconds(log) for log in logs]
+    return jobs
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", default="default")
     results = Path("results", parser.parse_args().study)
-    folder = results / "benchmarks"
-    files = sorted(folder.rglob("*.tsv"))
-    if not files:
-        sys.exit(f"{folder} holds no benchmark files; run the study first")
-    jobs = pd.concat([pd.read_csv(file, sep="\t").assign(file=file) for file in files])
-    jobs["rule"] = [file.relative_to(folder).with_suffix("").parts[0] for file in jobs["file"]]
-    logs = [results / "logs" / file.relative_to(folder).with_suffix(".log") for file in files]
-    jobs[["cpu", "importing"]] = [processor_seconds(log) for log in logs]
+    jobs = jobs_of(results)
+    if jobs.empty:
+        sys.exit(f"{results / 'benchmarks'} holds no benchmark files; run the study first")
     by_rule = jobs.groupby("rule").agg(
         jobs=("s", "size"),
         seconds=("s", "sum"),

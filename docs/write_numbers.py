@@ -13,17 +13,16 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.study import jobs_of  # noqa: E402
 from workflow.lib.outputs.tables import read_table  # noqa: E402
 from workflow.lib.show.escape import markdown  # noqa: E402
 
 DOCUMENTS = ("README.md", "docs/findings.md")
-ACCOUNT = re.compile(r"Processor seconds: ([\d.]+),")
 BLOCK = re.compile(r"(<!-- numbers: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 VERDICTS = {"yes": "holds", "no": "does not hold", "unclear": "unclear"}
 
@@ -31,19 +30,13 @@ VERDICTS = {"yes": "holds", "no": "does not hold", "unclear": "unclear"}
 def cost(folder: Path) -> str:
     """Say what the run trained, what its jobs say they used, and the most memory of one."""
     study = yaml.safe_load((folder / "study.json").read_text(encoding="utf-8"))
-    jobs = [
-        pd.read_csv(file, sep="\t", na_values="-").iloc[0].to_dict() | {"rule": file.parent.name}
-        for file in sorted(folder.glob("benchmarks/**/*.tsv"))
-    ]
-    table = pd.DataFrame(jobs)
-    trained = int((table["rule"].isin(["train", "train_parent"])).sum())
-    logs = sorted((folder / "logs").rglob("*.log"))
-    used = [ACCOUNT.findall(log.read_text(encoding="utf-8"))[-1:] for log in logs]
-    minutes = sum(float(seconds) for found in used for seconds in found) / 60
+    jobs = jobs_of(folder)
+    trained = int((jobs["rule"].isin(["train", "train_parent"])).sum())
+    minutes = jobs["cpu"].sum() / 60
     return (
         f"It trains {trained} small networks on [Fashion-MNIST](resources/README.md) and analyses\n"
         f"{len(study['models'])} models: {minutes:.0f} processor minutes, and at most "
-        f"{table['max_rss'].max():.0f} MB a job.\n"
+        f"{jobs['max_rss'].max():.0f} MB a job.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which tests go together where several processes share them (`pytest -n 2`), and their threads."""
+"""Which tests begin first where several processes share them (`pytest -n 2`), and their threads."""
 
 import os
 

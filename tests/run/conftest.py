@@ -100,10 +100,16 @@ def write_other_images(path: Path) -> None:
     (path / "second-look.csv").write_text("\n".join(lines) + "\n")
 
 
+def of_all(folder: Path) -> Path:
+    """The folder of all of pytest's processes, for one in the temporary folder of a process."""
+    own = (p for p in (folder, *folder.parents) if p.name.startswith("popen-gw"))
+    return next((p.parent for p in own), folder)
+
+
 @contextlib.contextmanager
 def kernels_of_all(path: Path) -> Iterator[Path]:
     """The folder of kernels of all of pytest's processes, for a path in one's temporary folder."""
-    place = next((p.parent for p in path.parents if p.name.startswith("popen-gw")), path.parent)
+    place = of_all(path.parent)
     with open(place / "kernels.lock", "w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         yield place / "kernels"
@@ -121,9 +127,7 @@ def share_kernels(one: Path, other: Path) -> None:
 
 def once(tmp_path_factory, name: str, make: Callable[[Checkout], None]) -> Checkout:
     """A checkout in which `make` ran, in the first of pytest's processes that asks for it."""
-    place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent  # of all of them
+    place = of_all(tmp_path_factory.getbasetemp())
     with open(place / f"{name}.lock", "a+") as made:
         fcntl.flock(made, fcntl.LOCK_EX)
         made.seek(0)

@@ -1,5 +1,6 @@
 """Loss and curvature of logistic regression, multinomial or of many tasks."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -72,7 +73,6 @@ class _Linear:
     """
 
     basis: Tensor | None = None
-    pull: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, features: Tensor | Streamed, labels: Tensor, outputs: int):
         self.labels, self.outputs, self.exact, self.source = labels, outputs, False, features
@@ -130,15 +130,19 @@ class _Linear:
         """A block's part of the loss, and its slope by the logits but for the pull."""
         raise NotImplementedError
 
+    @functools.cached_property
+    def pull(self) -> tuple[Tensor, Tensor]:
+        """Those of all blocks together, in float64."""
+        exact, self.exact = self.exact, True
+        weights, biases = 0, 0
+        for rows, values in self.blocks():
+            own, own_bias = self._pull(rows, values)
+            weights, biases = weights + own, biases + own_bias
+        self.exact = exact
+        return weights, biases
+
     def loss(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, and its gradients with respect to weight and bias."""
-        if self.pull is None:
-            sums = torch.zeros_like(weight), torch.zeros_like(bias)
-            exact, self.exact = self.exact, True
-            for rows, values in self.blocks():
-                for whole, part in zip(sums, self._pull(rows, values), strict=True):
-                    whole += part
-            self.pull, self.exact = sums, exact
         slope, bias_slope = (-part for part in self.pull)
         loss = 0.0
         for rows, values in self.blocks():

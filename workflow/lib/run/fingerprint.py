@@ -21,6 +21,7 @@ from workflow.lib.run.files import replacing
 ROOT = Path(__file__).resolve().parents[3]
 PINS = "envs/requirements.txt"
 MEMORY = ".snakemake/fingerprints.json"
+OWN = Path(__file__).read_bytes()
 FLOOR = Path("workflow/lib/run")
 # Packages whose import is named otherwise than their distribution.
 DISTRIBUTIONS = {
@@ -107,7 +108,7 @@ def _module(root: Path, path: Path) -> tuple[str, list[str]]:
     They are remembered from one run to the next, by what the module's file and this one hold.
     """
     source, known = (root / path).read_bytes(), _known(root / MEMORY)
-    key = hashlib.sha256(Path(__file__).read_bytes() + source).hexdigest()
+    key = hashlib.sha256(OWN + source).hexdigest()
     if key not in known:
         known[key] = _read(source, path)
     digest, imports = known[key]
