@@ -8,6 +8,9 @@ if workflow.is_main_process:
     for message in [*missing_files(STUDY), *without_features(STUDY)]:
         logger.warning(message)
 
+# Splits that are not evaluated: of the others, `extract` and `external` make the files at once.
+LEARNT = rf"(?!({'|'.join(STUDY.evaluation_splits)})\.)[^/]+"
+
 
 rule extract:
     """Run a model over the evaluation splits; a killed extraction resumes from its last block."""
@@ -55,6 +58,9 @@ use rule extract as extract_features with:
         "<results>/logs/extract_features/{model}/{split}.log",
     benchmark:
         "<results>/benchmarks/extract_features/{model}/{split}.tsv"
+    wildcard_constraints:
+        model=STUDY.made_by("train", "head", "pretrained"),
+        split=LEARNT,
     params:
         settings=lambda w: {
             "model": w.model,
@@ -130,6 +136,9 @@ use rule external as external_features with:
         "<results>/logs/external_features/{model}/{split}.log",
     benchmark:
         "<results>/benchmarks/external_features/{model}/{split}.tsv"
+    wildcard_constraints:
+        model=STUDY.made_by("external"),
+        split=LEARNT,
     params:
         settings=lambda w: {
             "model": w.model,
@@ -143,10 +152,6 @@ use rule external as external_features with:
             "features": True,
         },
         code=fingerprint("external"),
-
-
-ruleorder: extract > extract_features
-ruleorder: external > external_features
 
 
 rule accuracy:

@@ -135,6 +135,17 @@ def test_without_reseeded_models_the_least_kappa_is_the_most_different():
     assert most_different(table.assign(verdict=SAME)) is None
 
 
+def test_a_lone_reseeded_model_is_not_the_most_different():
+    right = draw(1, 0.9, 0.1)
+    categories = {"base": "base", "m0": "reinit", "m1": "arch"}
+    table = novelty(models_table(categories), table_of(right), {}).set_index("model")
+    assert table.at["m0", "verdict"] == UNKNOWN and table.at["m1", "verdict"] == MORE
+    assert most_different(table.reset_index().assign(error_consistency=[0.5, 0.1]))["model"] == "m1"
+    same = table.reset_index()
+    same.loc[same["model"] == "m1", "verdict"] = SAME
+    assert most_different(same) is None
+
+
 def test_models_inside_the_band_come_first():
     right = draw(1, 0.9, 0.1)
     categories = dict.fromkeys(right, "arch") | {"base": "base"}

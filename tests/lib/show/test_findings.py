@@ -62,6 +62,14 @@ def test_how_much_so_many_images_can_show():
     assert "0.62 points where that is 10 %" in detail  # 1.96 * (0.1 / 10,000) ** 0.5
 
 
+def test_images_on_which_both_are_right_alike_show_nothing():
+    answer, _ = answers(found(PAIR, 0.0, 0.0, 0.0))[words.LIMIT]
+    assert answer == (
+        "The pair and the best single model are right on the same of 10,000 test images, which "
+        "cannot show which is better."
+    )
+
+
 def test_the_most_different_model():
     excess = {"excess": 0.031, "excess_low": 0.026, "excess_high": 0.036}
     answer, detail = answers(None, row(MORE, **excess), row(SAME, **excess))[words.DIFFERENT]
@@ -83,6 +91,15 @@ def test_no_model_may_be_different():
     answer, detail = answers(None, row(SAME, **excess))[words.DIFFERENT]
     assert answer.startswith("No model errs differently from Base beyond what a new seed does")
     assert "B: +0.10 points (−0.40 to +0.60)" in detail
+
+
+def test_models_that_are_right_on_the_same_images_do_not_differ():
+    alike = row(UNKNOWN, error_inconsistency=0.0, error_consistency=np.nan)
+    answer, detail = answers(None, alike, alike)[words.DIFFERENT]
+    assert answer == (
+        "No model errs differently from Base: each is right on the same of 10,000 test images."
+    )
+    assert "nan" not in detail and "seed" not in detail
 
 
 def test_the_terminal_has_the_answers_and_the_path(tmp_path):

@@ -183,7 +183,7 @@ def _verdict(row: dict, reseeded: list[dict]) -> str:
 def most_different(table: pd.DataFrame) -> dict | None:
     """Choose the model that differs most from the base: least kappa, of those that differ at all.
 
-    Models inside the accuracy band come first. Without reseeded pairs, all may.
+    Models inside the accuracy band come first. If none is compared with reseeded models, all may.
 
     Parameters
     ----------
@@ -193,9 +193,10 @@ def most_different(table: pd.DataFrame) -> dict | None:
     Returns
     -------
     dict or None
-        Its row; None if no model differs more than a new seed.
+        Its row; None if no model differs more than a new seed, or kappa is known of none.
     """
-    rows = table[table["verdict"].isin([MORE, UNKNOWN]) & table["error_consistency"].notna()]
+    wanted = UNKNOWN if (table["verdict"] == UNKNOWN).all() else MORE
+    rows = table[(table["verdict"] == wanted) & table["error_consistency"].notna()]
     inside = rows[rows["group"] == "main"]
     rows = inside if len(inside) else rows
     if rows.empty:

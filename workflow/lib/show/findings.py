@@ -127,6 +127,12 @@ def combine(
 def different(table: pd.DataFrame, base: str, examples: int) -> tuple[str, str]:
     """Say which model's errors differ most from the base's, and whether beyond a new seed's."""
     row = most_different(table)
+    if row is None and table["excess"].isna().all():  # kappa of none: each is right where it is
+        return (
+            f"No model errs differently from {base}: each is right on the same of {examples:,} "
+            f"test images.",
+            "Images of which some are answered wrongly could tell models apart.",
+        )
     if row is None:
         first = table.iloc[0]
         excess = points(first["excess"], first["excess_low"], first["excess_high"])
@@ -176,9 +182,13 @@ def limit(found: Recommendation) -> tuple[str, str]:
     row = found.candidate or {}
     half = (found.high - found.low) / 2
     least = least_gain(found.tested, 0.1)
+    kind, images = "pair" if row["size"] == 2 else "ensemble", f"{found.tested:,} test images"
     return (
-        f"On {found.tested:,} test images a gain below {100 * half:.2f} points cannot be told from "
-        f"zero for this {'pair' if row['size'] == 2 else 'ensemble'}.",
+        f"On {images} a gain below {100 * half:.2f} points cannot be told from zero for this "
+        f"{kind}."
+        if half > 1e-12
+        else f"The {kind} and the best single model are right on the same of {images}, which "
+        f"cannot show which is better.",
         f"In general the least gain that shows is 1.96 √(d / N), where d is the share of images "
         f"that exactly one of the two compared gets right: {100 * least:.2f} points where that is "
         f"10 %. Intervals are of 95 %, over test images; another training run is another draw.",

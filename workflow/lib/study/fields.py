@@ -66,7 +66,8 @@ def optional(cls: type[Section]) -> type[Section]:
     return create_model(f"{cls.__name__}Parts", __base__=cls, __doc__=cls.__doc__, **fields)
 
 
-def keys(cls: type[Strict]) -> dict[str, FieldInfo]:
+@functools.cache
+def keys(cls: type[Strict]) -> Mapping[str, FieldInfo]:
     """Fields of a class by the key that is written."""
     return {field.alias or name: field for name, field in cls.model_fields.items()}
 

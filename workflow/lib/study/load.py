@@ -27,6 +27,7 @@ from workflow.lib.study.parse import Mistake, dotted, nearest, parse
 
 LOOK_UP = "workflow/lib/models/preprocessing.py"
 LARGEST = 100_000  # entries of a file, aliases written out
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
 TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
@@ -226,7 +227,7 @@ def read(path: str | os.PathLike) -> dict:
         If the file cannot be read, is no mapping, or gives a key twice.
     """
     try:
-        loader = yaml.SafeLoader(Path(path).read_bytes())
+        loader = LOADER(Path(path).read_bytes())
         root = loader.get_single_node()
         if root and _size(root, {}) > LARGEST:
             text = f"its aliases stand for more than {LARGEST} entries; write out what is meant"

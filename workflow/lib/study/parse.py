@@ -5,13 +5,13 @@ checked too. What is wrong is left out; it has its default then, or is None.
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from workflow.lib.study import fields, networks
 from workflow.lib.study.datasets import DATASETS, TestSet
@@ -96,9 +96,9 @@ def _build(cls: type[Section], values: object, path: tuple, mistakes: list[Mista
         mistakes.append((path, f"must be a mapping, not {shown(values)}"))
         return optional(cls)()
     values = dict(values)
-    for key, field in keys(cls).items():
-        section = _section(field, values.get(key))
-        if section and key in values:
+    for key, classes in _sections(cls).items():
+        section = _section(classes, values[key]) if key in values else None
+        if section:
             values[key] = _build(section, values[key], (*path, key), mistakes)
     try:
         return cls.model_validate(values)
@@ -115,9 +115,17 @@ def _build(cls: type[Section], values: object, path: tuple, mistakes: list[Mista
     return optional(cls).model_validate(right)
 
 
-def _section(field: FieldInfo, value: object) -> type[Strict] | None:
-    """Find the class of a nested section; None if it is none, or is built, or of no known kind."""
-    classes = [] if isinstance(value, Strict) else _classes(field.annotation)
+@functools.cache
+def _sections(cls: type[Strict]) -> dict[str, list[type[Strict]]]:
+    """Find the keys of a class that hold sections, and what these may be."""
+    found = {key: _classes(field.annotation) for key, field in keys(cls).items()}
+    return {key: classes for key, classes in found.items() if classes}
+
+
+def _section(classes: list[type[Strict]], value: object) -> type[Strict] | None:
+    """Find the class of a nested section; None if it is built, or of no known kind."""
+    if isinstance(value, Strict):
+        return None
     if len(classes) > 1 and isinstance(value, Mapping):
         kinds = {cls: get_args(keys(cls)["kind"].annotation) for cls in classes}
         classes = [cls for cls in classes if value.get("kind") in kinds[cls]]
