@@ -75,6 +75,19 @@ def test_fewer_examples_than_dimensions_have_the_same_minimum(data, examples):
         assert slope.abs().max() <= 1.01 * tolerance
 
 
+def test_features_that_few_examples_have_take_no_longer():
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(np.arange(4000) % 3)
+    features = np.zeros((4000, 40))
+    for column in features.T:  # each of six examples, mostly of one class
+        column[rng.choice(np.flatnonzero(labels.numpy() == rng.integers(3)), 5)] = rng.random(5)
+        column[rng.integers(4000)] = 1
+    path = probes.fit_path(
+        torch.from_numpy(features), labels, 3, [1e-2, 1e-3, 1e-4, 1e-5], iterations=200
+    )
+    assert all(probe.converged for probe in path)
+
+
 def test_a_path_gives_what_single_fits_give_in_the_order_asked_for(data):
     strengths = [1e-3, 1.0, 1e-2]
     path = probes.fit_path(*data, 3, strengths, tolerance=1e-8)

@@ -102,18 +102,16 @@ def _curvature(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Curvatures of the loss along directions of a weight, the directions, and the bias's.
 
-    A few examples for each dimension and float32 are enough, and once for all strengths, since
-    this only shapes the way to the minimum.
+    Of all examples, since features that few of them have would look flat in a sample. float32 is
+    enough, and once for all strengths, since this only shapes the way to the minimum.
     """
-    step = max(1, len(problem.labels) // (4 * weight.shape[1]))
-    sample, curvature = [], []
+    products, total = 0.0, 0.0
     for rows, values in problem.blocks():
-        curvature.append(problem.curvature(rows, problem.logits(values, weight, bias)))
-        sample.append(values[-rows.start % step :: step])
-    sample, curvature = torch.cat(sample), torch.cat(curvature)
-    weighted = sample * curvature[::step, None]
-    curvatures, directions = torch.linalg.eigh(weighted.T @ sample / len(sample))
-    return curvatures.double().clamp(min=0), directions.double(), curvature.double().mean()
+        curvature = problem.curvature(rows, problem.logits(values, weight, bias))
+        products = products + (values * curvature[:, None]).T @ values
+        total = total + curvature.double().sum()
+    curvatures, directions = torch.linalg.eigh(products / len(problem.labels))
+    return curvatures.double().clamp(min=0), directions.double(), total / len(problem.labels)
 
 
 def _minimise(
