@@ -33,6 +33,15 @@ def test_a_manifest_cut_short_is_refused(tmp_path):
         Manifest.read(path)
 
 
+def test_a_manifest_is_parsed_once_until_it_is_another(tmp_path):
+    path = tmp_path / "manifest.tsv"
+    MANIFEST.write(path)
+    first = Manifest.read(path)
+    assert Manifest.read(path) is first
+    Manifest(("cat", "dog"), {"test": Split(np.array(["a"]), np.array([1]))}).write(path)
+    assert Manifest.read(path).classes == ("cat", "dog")
+
+
 def test_a_split_that_is_not_there_is_told_with_those_that_are():
     assert MANIFEST.split("test") is TEST
     with pytest.raises(InputError, match=r"no split 'tset', but train, test; name one of these"):

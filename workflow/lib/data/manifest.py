@@ -4,6 +4,7 @@ Only what every analysis needs is here; `workflow.lib.data.kinds` finds images o
 """
 
 import csv
+import functools
 import hashlib
 import io
 import os
@@ -99,24 +100,30 @@ class Manifest:
             raise InputError(f"cannot read {path}: {error}; delete it and run again") from error
         if head != f"# sha256 {hashlib.sha256(body.encode()).hexdigest()}":
             raise InputError(f"{path} was altered or cut short; delete it and run again")
-        rows = csv.reader(io.StringIO(body), delimiter="\t")
-        _, source = next(rows)
-        kind, *classes = next(rows)
-        tasks = kind == TASKS  # whatever these are called
-        kept = {}
-        while (line := next(rows))[0] == KEPT:
-            kept[line[1]] = np.array(line[2:], dtype=np.int64)
-        splits: dict[str, tuple[list[str], list]] = {}
-        for example, split, *own in rows:
-            ids, labels = splits.setdefault(split, ([], []))
-            ids.append(example)
-            labels.append(own if tasks else own[0])
-        read = {}
-        for name, (ids, labels) in splits.items():
-            if not tasks and any(" " in cell for cell in labels):
-                sets = [[int(label) for label in cell.split()] for cell in labels]
-                read[name] = split_of_sets(zip(ids, sets, strict=True), kept.get(name))
-            else:
-                whole = np.array(labels).astype(np.int64)
-                read[name] = Split(np.array(ids), whole, kept=kept.get(name))
-        return cls(tuple(classes), read, source)
+        return _parse(body)
+
+
+@functools.lru_cache(2)  # a job of many models reads those of the study and of a test set for each
+def _parse(body: str) -> Manifest:
+    """Read the lines of a manifest below its digest."""
+    rows = csv.reader(io.StringIO(body), delimiter="\t")
+    _, source = next(rows)
+    kind, *classes = next(rows)
+    tasks = kind == TASKS  # whatever these are called
+    kept = {}
+    while (line := next(rows))[0] == KEPT:
+        kept[line[1]] = np.array(line[2:], dtype=np.int64)
+    splits: dict[str, tuple[list[str], list]] = {}
+    for example, split, *own in rows:
+        ids, labels = splits.setdefault(split, ([], []))
+        ids.append(example)
+        labels.append(own if tasks else own[0])
+    read = {}
+    for name, (ids, labels) in splits.items():
+        if not tasks and any(" " in cell for cell in labels):
+            sets = [[int(label) for label in cell.split()] for cell in labels]
+            read[name] = split_of_sets(zip(ids, sets, strict=True), kept.get(name))
+        else:
+            whole = np.array(labels).astype(np.int64)
+            read[name] = Split(np.array(ids), whole, kept=kept.get(name))
+    return Manifest(tuple(classes), read, source)

@@ -1,5 +1,6 @@
 """Examples of a dataset, and how they are divided among its splits."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Split:
     also: np.ndarray | None = None
     kept: np.ndarray | None = None
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of ids, labels and classes kept, which outputs carry to say what they are of."""
         labels = self.labels.tolist() if self.also is None else self.cells()
