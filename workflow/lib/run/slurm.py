@@ -75,8 +75,11 @@ def cancel_left_behind(folder: str | os.PathLike, seconds: float = 120) -> list[
         cancelled = left = _left_behind(folder)
     except InputError as error:
         if Path(folder, ".snakemake/slurm_logs").is_dir():
-            raise
-        log.warning("%s", error)  # nothing was ever submitted here
+            raise InputError(
+                f"{error}, and jobs of an earlier run may still write to these results; run again "
+                f"once it does"
+            ) from error
+        log.info("%s, but nothing was submitted from here", error)
         return []
     limit = time.monotonic() + seconds
     while left:
@@ -101,7 +104,7 @@ def _left_behind(folder: str | os.PathLike) -> list[str]:
     jobs, run = set(), "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     *parts, rest = fields.split(mark)
     if len(parts) % 4 or rest.strip():
-        raise InputError(f"SLURM's answer on jobs in {folder} is cut short; run again")
+        raise InputError(f"SLURM's answer on jobs in {folder} is cut short")
     for number, name, comment, place in zip(*(parts[i::4] for i in range(4)), strict=True):
         ours = re.search(rf"{run}\Z", name) and re.match("(rule|group)_", comment)
         if ours and Path(place).resolve() == Path(folder).resolve():
@@ -122,7 +125,4 @@ def _ask(*command: str) -> str:
         return done.stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
         why = " ".join((getattr(error, "stderr", None) or str(error)).split())
-        raise InputError(
-            f"SLURM does not answer `{command[0]}` ({why}), and jobs of an earlier run may still "
-            f"write to these results; run again once it does"
-        ) from error
+        raise InputError(f"SLURM does not answer `{command[0]}` ({why})") from error
