@@ -9,7 +9,7 @@ if workflow.is_main_process:
         logger.warning(message)
 
 # Splits that are not evaluated: of the others, `extract` and `external` make the files at once.
-LEARNT = rf"(?!({'|'.join(STUDY.evaluation_splits)})\.)[^/]+"
+LEARNT = rf"(?!({'|'.join(STUDY.evaluation_splits)})\.)[a-z0-9]+(-[a-z0-9]+)*"
 
 
 rule extract:
