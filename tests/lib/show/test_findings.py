@@ -56,6 +56,15 @@ def test_what_may_be_chance_is_said_to_be(chosen):
     assert "Files: models/a." in detail
 
 
+def test_a_gain_that_only_test_images_show_is_not_chosen_and_told():
+    answer, _ = answers(found(BEST, 0.0014, 0.0072, 0.0043))[words.COMBINE]
+    assert answer == (
+        "Take A + A alone: 1,000 held-out images, by which ensembles are chosen, show no pair that "
+        "is better beyond chance. The best pair there is A + A and B, on 10,000 test images +0.43 "
+        "points (+0.14 to +0.72) over it."
+    )
+
+
 def test_how_much_so_many_images_can_show():
     answer, detail = answers(found(PAIR, 0.0031, 0.0091))[words.LIMIT]
     assert "a gain below 0.30 points cannot be told from zero" in answer

@@ -11,6 +11,7 @@ are read again for each look at the loss. The minimum is the same.
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,10 +131,13 @@ def _minimise(
     width = 1 / torch.sqrt(bias_curvature + l2)
     inner = ((weight @ directions) / widths).requires_grad_()
     inner_bias = (bias / width).requires_grad_()
-    found = {}
+    found: dict[str, Any] = {}
 
     @torch.no_grad()
     def closure() -> Tensor:
+        point = torch.cat([inner.flatten(), inner_bias])
+        if found.get("exact") == problem.exact and torch.equal(point, found["point"]):
+            return found["total"]  # L-BFGS asks again where it begins and ends
         own, own_bias = (inner * widths) @ directions.T, inner_bias * width
         loss, slope, bias_slope = problem.loss(own, own_bias)
         loss = loss + l2 / 2 * own.square().sum()
@@ -141,6 +145,7 @@ def _minimise(
         inner.grad = (slope @ directions) * widths
         inner_bias.grad = bias_slope * width
         found.update(weight=own, bias=own_bias, loss=float(loss), slopes=(slope, bias_slope))
+        found.update(point=point, exact=problem.exact, total=loss)
         return loss
 
     def gradient() -> float:

@@ -100,6 +100,12 @@ def combine(
         if found.pair is not None:
             two = _named(found.pair, names)
             answer += f" Of two, {two}: {points(*found.pair_gain)}."
+    elif found.low > 0:  # the rule does not look at test images, however many
+        answer = (
+            f"Take {single} alone: {found.held_out:,} held-out images, by which ensembles are "
+            f"chosen, show no {kind} that is better beyond chance. The best {kind} there is "
+            f"{members}, on {images} {gain} over it."
+        )
     else:
         answer = (
             f"Take {single} alone: no {kind} is better than the best model beyond chance on "

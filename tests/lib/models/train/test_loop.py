@@ -261,7 +261,9 @@ def test_a_fused_step_is_the_plain_one(images, tmp_path, monkeypatch, optimizer)
     training.train(fused, recipe, tmp_path / "fused.pt", [])
     create = training.create_optimizer_v2
     monkeypatch.setattr(
-        training, "create_optimizer_v2", lambda *args, **own: create(*args, **own | {"fused": False})
+        training,
+        "create_optimizer_v2",
+        lambda *args, **own: create(*args, **own | {"fused": False}),
     )
     training.train(plain, recipe, tmp_path / "plain.pt", [])
     start = supervised(images).state_dict()
