@@ -76,6 +76,10 @@ MISTAKES = [
         "test_sets.noise.severity: must be at most 5, not 6",
     ),
     (
+        {"recipe.batch_size": ABSENT, "recipe.batchsize": 100},
+        'recipe.batchsize: unknown key; did you mean "batch_size"?',
+    ),
+    (
         {"test_sets": {"noise": {"corruption": "jpeg", "severity": 1, "sevrity": 2}}},
         'test_sets.noise.sevrity: unknown key; did you mean "severity"?',
     ),

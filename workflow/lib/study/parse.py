@@ -104,12 +104,17 @@ def _build(cls: type[Section], values: object, path: tuple, mistakes: list[Mista
         return cls.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
+    told = []
     for each in found:
         if each["type"] == "extra_forbidden":
             place, text = (), _without_effect(cls, each["loc"][-1], values)
         else:
             place, text = _in_words(each)
-        mistakes.append(((*path, *each["loc"], *place), text))
+        told.append(((*path, *each["loc"], *place), text))
+    meant = "".join(text for _, text in told)  # a key that is misspelt is not missing, too
+    mistakes += [
+        (p, text) for p, text in told if text != MISSING or f'mean "{p[-1]}"?' not in meant
+    ]
     wrong = {each["loc"][0] for each in found}
     right = {key: value for key, value in values.items() if key not in wrong}
     return optional(cls).model_validate(right)
