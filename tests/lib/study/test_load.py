@@ -88,8 +88,8 @@ def test_any_nonsense_beside_only_is_a_mistake_and_no_crash(study, section, valu
             ],
         ),
         ("no: 1", ['line 1: no: YAML does not read this key as text; write "no"']),
-        ("a: 1\nb: [1\nc: 2", ["line 3: not valid YAML: did not find expected ',' or ']'"]),
-        ("a: *b", ["line 1: not valid YAML: found undefined alias"]),
+        ("a: 1\nb: [1\nc: 2", ["line 3: not valid YAML: expected ',' or ']', but got ':'"]),
+        ("a: *b", ["line 1: not valid YAML: found undefined alias 'b'"]),
         (
             "a: &b\n  c: *b",
             ["line 1: a.c: holds an alias of what it stands in; write out what is meant"],

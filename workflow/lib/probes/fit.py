@@ -134,10 +134,10 @@ def _minimise(
     found: dict[str, Any] = {}
 
     @torch.no_grad()
-    def closure() -> Tensor:
+    def closure() -> float:
         point = torch.cat([inner.flatten(), inner_bias])
         if found.get("exact") == problem.exact and torch.equal(point, found["point"]):
-            return found["total"]  # L-BFGS asks again where it begins and ends
+            return found["loss"]  # L-BFGS asks again where it begins and ends
         own, own_bias = (inner * widths) @ directions.T, inner_bias * width
         loss, slope, bias_slope = problem.loss(own, own_bias)
         loss = loss + l2 / 2 * own.square().sum()
@@ -145,8 +145,8 @@ def _minimise(
         inner.grad = (slope @ directions) * widths
         inner_bias.grad = bias_slope * width
         found.update(weight=own, bias=own_bias, loss=float(loss), slopes=(slope, bias_slope))
-        found.update(point=point, exact=problem.exact, total=loss)
-        return loss
+        found.update(point=point, exact=problem.exact)
+        return found["loss"]
 
     def gradient() -> float:
         slope, bias_slope = found["slopes"]

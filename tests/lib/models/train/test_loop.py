@@ -273,6 +273,7 @@ def test_a_fused_step_is_the_plain_one(images, tmp_path, monkeypatch, optimizer)
             assert (fused.state_dict()[name] - tensor).abs().max() < 0.02 * moved, name
 
 
+@pytest.mark.numeric
 def test_drop_block_drops_whole_blocks_inside_the_map_and_keeps_the_sum():
     torch.manual_seed(0)
     maps = torch.ones(500, 4, 9, 9)
